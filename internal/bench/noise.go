@@ -1,0 +1,46 @@
+package bench
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"time"
+)
+
+// Probe times P-256 verification over the whole run; a spread above 15 % makes the run's rows noisy.
+type Probe struct{ samples []float64 }
+
+// Sample adds one measurement of about 20 ms.
+func (p *Probe) Sample() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256([]byte("dojang"))
+	sig, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		return err
+	}
+	const n = 256
+	start := CPUTime()
+	for range n {
+		if !ecdsa.VerifyASN1(&key.PublicKey, digest[:], sig) {
+			return errors.New("bench: probe signature does not verify")
+		}
+	}
+	p.samples = append(p.samples, float64(CPUTime()-start)/n)
+	return nil
+}
+
+// Noisy reports a spread (highest to lowest) above 15 %.
+func (p *Probe) Noisy() bool {
+	if len(p.samples) < 2 {
+		return false
+	}
+	return Quantile(p.samples, 1) > 1.15*Quantile(p.samples, 0)
+}
+
+// Verify is the probe's median: one P-256 verification on this machine.
+func (p *Probe) Verify() time.Duration { return time.Duration(Median(p.samples)) }
