@@ -48,5 +48,3 @@ var (
 	ErrNonce     = errors.New("keys: nonce not ours")
 	ErrStale     = errors.New("keys: nonce too old")
 )
-
-var errTODO = errors.New("keys: not built yet")
