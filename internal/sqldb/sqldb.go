@@ -7,7 +7,12 @@
 // Functions given to Write by callers that wait at the same time run one after another inside one transaction, each in
 // its own savepoint, and one durable commit (fsync) acknowledges all of them. Write returns only after that commit.
 // A function that fails is rolled back alone; a failed commit fails every caller. So a function must be short: no
-// network, no signing, no waiting. It runs on another goroutine, once, and its caller waits for it.
+// network, no signing, no waiting, no Write inside Write. It runs on another goroutine, at most once, while its caller
+// waits.
+// A statement that failed dooms its function on both engines (PostgreSQL allows nothing else): later statements return
+// the same error, and Write returns it even when the function does not. ErrNotFound is an answer, not a failure. To
+// compare and set, count the rows that Exec changed or use ON CONFLICT … DO NOTHING.
+// Several processes may share one PostgreSQL database: unique constraints and [Tx.LockRow] serialise them.
 //
 // # One dialect
 //
@@ -26,33 +31,11 @@ package sqldb
 
 import (
 	"context"
-	"errors"
-	"io/fs"
+	"fmt"
+	"net/url"
+	"sync"
 	"time"
 )
-
-// What callers act on. All other errors are faults.
-var (
-	ErrNotFound = errors.New("sqldb: no such row")
-	// ErrUnique is a violated UNIQUE or PRIMARY KEY: somebody else was first. One-time use rests on it.
-	ErrUnique = errors.New("sqldb: row exists already")
-	// ErrConstraint is any other violated constraint (CHECK, NOT NULL, FOREIGN KEY).
-	ErrConstraint = errors.New("sqldb: constraint violated")
-	// ErrConflict is a deadlock, lock timeout or serialisation failure between processes: nothing was written, try again.
-	ErrConflict = errors.New("sqldb: conflicting transaction")
-	// ErrFull means that the disk or quota is full; nothing was written.
-	ErrFull = errors.New("sqldb: storage is full")
-	// ErrUnavailable means that the engine cannot be reached or does not write (I/O error). After a lost connection
-	// during commit the outcome is unknown: retry by a unique key.
-	ErrUnavailable = errors.New("sqldb: storage is unavailable")
-	ErrClosed      = errors.New("sqldb: database is closed")
-	// ErrNewerSchema: a newer program has migrated this database; starting would damage it.
-	ErrNewerSchema = errors.New("sqldb: schema is newer than this program")
-	// ErrUnsafe: the configuration would lose acknowledged rows on power loss (THREATS K08).
-	ErrUnsafe = errors.New("sqldb: synchronous must be FULL")
-)
-
-var errTODO = errors.New("sqldb: not built yet")
 
 // Config of a database; zero values are the safe defaults.
 type Config struct {
@@ -68,86 +51,104 @@ type Config struct {
 }
 
 // DB is one database. Safe for concurrent use.
-type DB struct{}
+type DB struct {
+	engine  engine
+	maxJoin int
+	queue   chan *call
+	ended   chan struct{} // closed when the write loop is over
+
+	mu     sync.RWMutex // held for reading while a call is handed over or a read runs
+	closed bool
+
+	link link // the write link; the write loop owns it, nil after it broke
+}
 
 // Open is New with only a URL.
 func Open(ctx context.Context, url string) (*DB, error) { return New(ctx, Config{URL: url}) }
 
 // New opens or creates the database; the directory of an SQLite file is made with mode 0700, the file with 0600.
-func New(ctx context.Context, cfg Config) (*DB, error) { return nil, errTODO }
-
-// Migrate brings party's tables up to the newest file of migrations: NNNN_name.sql, numbered from 0001 without gaps,
-// each applied once in its own transaction, also when several processes start together.
-func (db *DB) Migrate(ctx context.Context, party string, migrations fs.FS) error { return errTODO }
-
-// Write runs f in a joined commit and returns after it is durable. f's error is returned as it is, and then nothing
-// of f was written. A ctx that ends while f waits for its turn takes f out; once f runs, Write waits for the outcome.
-// A panic in f is returned as *PanicError.
-func (db *DB) Write(ctx context.Context, f func(*Tx) error) error { return errTODO }
-
-// Read runs f in one read-only snapshot. Writes in f fail.
-func (db *DB) Read(ctx context.Context, f func(*Tx) error) error { return errTODO }
-
-// Ping asks the engine for a trivial answer.
-func (db *DB) Ping(ctx context.Context) error { return errTODO }
-
-// Postgres reports the engine, for the rare query that must differ.
-func (db *DB) Postgres() bool { return false }
-
-// Close waits for running functions; later calls get ErrClosed.
-func (db *DB) Close() error { return nil }
-
-// PanicError is a panic of a function given to Write or Read. Error() does not show Value, which may hold personal data.
-type PanicError struct {
-	Value any
-	Stack []byte
+func New(ctx context.Context, cfg Config) (*DB, error) {
+	u, err := url.Parse(cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%w: malformed database URL", ErrMisuse)
+	}
+	db := &DB{queue: make(chan *call, 1024), ended: make(chan struct{})}
+	switch u.Scheme {
+	case "sqlite":
+		db.engine, err = openSQLite(cfg, u)
+	case "postgres", "postgresql":
+		db.engine, err = openPostgres(ctx, cfg)
+	default:
+		return nil, fmt.Errorf("%w: the database URL must begin with sqlite: or postgres:", ErrMisuse)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if db.maxJoin = cfg.MaxJoin; db.maxJoin <= 0 {
+		db.maxJoin = db.engine.maxJoin()
+	}
+	if db.link, err = db.engine.writer(ctx); err != nil {
+		db.engine.close()
+		return nil, err
+	}
+	go db.run()
+	return db, nil
 }
 
-func (e *PanicError) Error() string { return "sqldb: function panicked" }
+// Read runs f in one read-only snapshot. Writes in f fail.
+func (db *DB) Read(ctx context.Context, f func(*Tx) error) error {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if db.closed {
+		return ErrClosed
+	}
+	l, err := db.engine.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	broken := true // until the end is reached: f may end the goroutine
+	defer func() { db.engine.release(l, broken) }()
+	if err := l.later(db.engine.beginRead()); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	tx := &Tx{db: db, link: l, ctx: ctx, linkCtx: ctx, readOnly: true}
+	err = tx.call(f)
+	e := l.now(context.WithoutCancel(ctx), "ROLLBACK")
+	broken = e != nil
+	if err == nil {
+		err = e
+	}
+	return err
+}
 
-// Tx is what a function sees of its transaction. Not safe for concurrent use, not valid after the function returned.
-type Tx struct{}
+// Ping asks the engine for a trivial answer.
+func (db *DB) Ping(ctx context.Context) error {
+	return db.Read(ctx, func(tx *Tx) error {
+		var one int
+		return tx.QueryRow("SELECT 1").Scan(&one)
+	})
+}
 
-// Exec runs a statement and returns the number of rows it changed: the answer of a compare-and-set.
-func (tx *Tx) Exec(query string, args ...any) (int64, error) { return 0, errTODO }
+// Postgres reports the engine, for the rare query that must differ.
+func (db *DB) Postgres() bool { _, ok := db.engine.(*pgEngine); return ok }
 
-// QueryRow runs a query for its first row. Its error comes out of Scan.
-func (tx *Tx) QueryRow(query string, args ...any) *Row { return &Row{} }
-
-// LockRow is QueryRow that holds the row until the end of the transaction (FOR UPDATE; SQLite has one writer anyway).
-func (tx *Tx) LockRow(query string, args ...any) *Row { return &Row{} }
-
-// Query runs a query; the caller closes Rows. A second statement is refused while Rows are open.
-func (tx *Tx) Query(query string, args ...any) (*Rows, error) { return nil, errTODO }
-
-// Context is the caller's.
-func (tx *Tx) Context() context.Context { return nil }
-
-// Local returns the value kept under key for the shared transaction, shared with the other functions that joined it;
-// make builds it. A value made by a function that is rolled back is dropped. Keys are of the caller's unexported type.
-func (tx *Tx) Local(key any, make func() (any, error)) (any, error) { return nil, errTODO }
-
-// OnRollback calls undo when what the function did so far is not committed, last one first. For in-memory values.
-func (tx *Tx) OnRollback(undo func()) {}
-
-// BeforeCommit runs f once, after all joined functions and before the commit. Its error fails them all.
-func (tx *Tx) BeforeCommit(f func(*Tx) error) {}
-
-// Row is the answer of QueryRow.
-type Row struct{}
-
-// Scan fills *int, *int64, *float64, *string, *[]byte, *bool, *time.Time or pointers to these for NULL;
-// ErrNotFound without a row.
-func (r *Row) Scan(dest ...any) error { return errTODO }
-
-// Rows is the answer of Query: for rows.Next() { rows.Scan(…) }; then rows.Close(), whose error counts.
-type Rows struct{}
-
-func (r *Rows) Next() bool             { return false }
-func (r *Rows) Scan(dest ...any) error { return errTODO }
-
-// Close ends the query and returns the first error of Next.
-func (r *Rows) Close() error { return errTODO }
+// Close waits for running functions; later calls get ErrClosed.
+func (db *DB) Close() error {
+	db.mu.Lock()
+	if db.closed {
+		db.mu.Unlock()
+		return nil
+	}
+	db.closed = true
+	close(db.queue)
+	db.mu.Unlock()
+	<-db.ended
+	db.engine.close()
+	if db.link == nil {
+		return nil
+	}
+	return db.link.close()
+}
 
 // Micros is how a time is stored: UTC microseconds since 1970.
 func Micros(t time.Time) int64 { return t.UnixMicro() }
