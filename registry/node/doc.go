@@ -1,0 +1,30 @@
+// Package node runs one node of the registry chain: the BFT engine (CometBFT) in this process, registry/chain under it
+// through an ABCI adapter, a gateway that sponsors operations, evidence for readers, and the published status lists.
+//
+// Use Init and Genesis.Write once for a home folder, then New, Start, Stop. One node with a development genesis is a
+// whole network; Localnet runs n of them in one process for tests and benchmarks. registry/web gives a node its HTTP face.
+//
+// What is trusted: the home folder and the other validators up to one third. Callers, peers and issuers' publishers
+// are not: operations carry their controllers' signatures, lists must hash to the epoch on the chain.
+//
+// # Time (DESIGN 4)
+//
+// The time of an operation of height h is the time of header h+1. The engine dates the first block after a pause by
+// the votes before the pause, so empty blocks are made every heartbeat, and the gateway admits nothing while the newest
+// header is older than two heartbeats.
+//
+// # What an issuer's publisher answers
+//
+// The DID document of an issuer has a service of type StatusListPublisher. When a block writes a new status epoch of that
+// DID, every node asks its endpoint E:
+//
+//	GET E/records           application/cbor: deterministic CBOR array of byte strings, the issuer's list records in
+//	                        list order (internal/statuslist, "List record"); they hash to the epoch's root
+//	GET E/<list>            Accept: application/statuslist+jwt or application/statuslist+cwt: the published token, byte for
+//	                        byte the one whose SHA-256 the record names. <list> is the last segment of the record's uri,
+//	                        uri = <status host>/<issuer DID id>/<list>
+//
+// Only tokens whose digest is not stored yet are asked for. Until all of them are there, the old epoch is served. The
+// publisher must answer with the new epoch before it submits the epoch's operation, and with the old one no longer
+// than it takes the nodes to see the new. Limits: 1 MiB of records, 4 MiB a token.
+package node

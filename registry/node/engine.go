@@ -1,0 +1,151 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+	cmtcfg "github.com/cometbft/cometbft/config"
+	cmtnode "github.com/cometbft/cometbft/node"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+	"github.com/cometbft/cometbft/proxy"
+	sm "github.com/cometbft/cometbft/state"
+	"github.com/cometbft/cometbft/types"
+)
+
+// engineConfig is what one run of the BFT engine needs; the application is any, so that the benchmark can run the
+// engine's own example under exactly the settings of ours.
+type engineConfig struct {
+	Home      string // holds the engine's stores and the sign state
+	App       abci.Application
+	Genesis   *types.GenesisDoc
+	Signer    *privval.FilePV
+	NodeKey   *p2p.NodeKey
+	Listen    string   // host:port of the peer protocol; port 0 picks one
+	Peers     []string // id@host:port, dialled and kept
+	Heartbeat time.Duration
+	// DoubleSignBlocks refuses a start when one of that many newest blocks carries our signature: another copy of the
+	// key may be running. Useless where we alone make the blocks.
+	DoubleSignBlocks int64
+	DefaultP2P       bool // the engine's own flush and gossip intervals: the benchmark's comparison
+	Logger           *slog.Logger
+}
+
+// An engine is one run: it starts once and stops once.
+type engine struct {
+	node *cmtnode.Node
+	dbs  *databases
+	// states is the engine's state store, for validator sets of old heights.
+	states sm.Store
+	solo   bool
+}
+
+const (
+	mempoolTxs   = 2000
+	mempoolBytes = 32 << 20
+	// MaxTx is the size of the largest transaction in bytes: 100 operations of the largest kind, roughly.
+	MaxTx = 512 << 10
+)
+
+func (c engineConfig) settings() *cmtcfg.Config {
+	cfg := cmtcfg.DefaultConfig().SetRoot(c.Home)
+	cfg.RPC.ListenAddress = "" // H25: nothing but the peer protocol listens
+	cfg.RPC.GRPCListenAddress = ""
+	cfg.TxIndex.Indexer = "null"
+	cfg.Storage.DiscardABCIResponses = true
+	cfg.FilterPeers = true // asks the application, which knows the allow-list
+	cfg.P2P.ListenAddress = "tcp://" + c.Listen
+	cfg.P2P.PersistentPeers = strings.Join(c.Peers, ",")
+	cfg.P2P.PexReactor = false
+	cfg.P2P.AllowDuplicateIP = true // peers are told apart by their keys
+	cfg.P2P.AddrBookStrict = false
+	cfg.Mempool.Size = mempoolTxs
+	cfg.Mempool.MaxTxsBytes = mempoolBytes
+	cfg.Mempool.MaxTxBytes = MaxTx
+	cfg.Mempool.CacheSize = mempoolTxs
+	cfg.Consensus.TimeoutPropose = 300 * time.Millisecond
+	cfg.Consensus.TimeoutProposeDelta = 100 * time.Millisecond
+	cfg.Consensus.TimeoutPrevote = 200 * time.Millisecond
+	cfg.Consensus.TimeoutPrevoteDelta = 100 * time.Millisecond
+	cfg.Consensus.TimeoutPrecommit = 200 * time.Millisecond
+	cfg.Consensus.TimeoutPrecommitDelta = 100 * time.Millisecond
+	cfg.Consensus.TimeoutCommit = 0
+	cfg.Consensus.SkipTimeoutCommit = true
+	cfg.Consensus.CreateEmptyBlocks = true
+	cfg.Consensus.CreateEmptyBlocksInterval = c.Heartbeat
+	cfg.Consensus.DoubleSignCheckHeight = c.DoubleSignBlocks
+	if !c.DefaultP2P { // 22 times the commit latency otherwise
+		cfg.P2P.FlushThrottleTimeout = time.Millisecond
+		cfg.Consensus.PeerGossipSleepDuration = 2 * time.Millisecond
+	}
+	return cfg
+}
+
+// openEngine opens the stores and replays what the application has not seen yet.
+func openEngine(c engineConfig) (*engine, error) {
+	e := &engine{dbs: &databases{dir: filepath.Join(c.Home, "data")}, solo: len(c.Genesis.Validators) == 1}
+	node, err := cmtnode.NewNode(c.settings(), c.Signer, c.NodeKey, proxy.NewLocalClientCreator(c.App),
+		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, e.dbs.provide,
+		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.dbs.close())
+	}
+	e.node = node
+	stateDB, err := e.dbs.provide(&cmtcfg.DBContext{ID: "state"})
+	if err != nil {
+		return nil, errors.Join(err, e.dbs.close())
+	}
+	e.states = sm.NewStore(stateDB, sm.StoreOptions{DiscardABCIResponses: true})
+	if err := checkSignState(node, c.Signer); err != nil {
+		return nil, errors.Join(err, e.dbs.close())
+	}
+	return e, nil
+}
+
+func (e *engine) start() error {
+	if err := e.node.Start(); err != nil {
+		return errors.Join(fmt.Errorf("start engine: %w", err), e.dbs.close())
+	}
+	return nil
+}
+
+// stop ends the engine and closes its stores. Gossip goroutines notice the end within their sleep, so a node with
+// peers waits a little before the stores go.
+func (e *engine) stop(ctx context.Context) error {
+	err := e.node.Stop()
+	if err == nil {
+		e.node.Wait()
+	}
+	if !e.solo {
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+	return errors.Join(err, e.dbs.close())
+}
+
+// ErrSignState: the sign state is older than the chain; a backup was restored over it, and the key might sign twice.
+var ErrSignState = errors.New("node: sign state is behind the chain (restored from a backup?); refusing to sign")
+
+// checkSignState compares the signer's memory with the newest block that carries its signature.
+func checkSignState(n *cmtnode.Node, signer *privval.FilePV) error {
+	height := n.BlockStore().Height()
+	commit := n.BlockStore().LoadSeenCommit(height)
+	if commit == nil {
+		return nil
+	}
+	for _, s := range commit.Signatures {
+		if s.BlockIDFlag == types.BlockIDFlagCommit && string(s.ValidatorAddress) == string(signer.GetAddress()) &&
+			signer.LastSignState.Height < height {
+			return ErrSignState
+		}
+	}
+	return nil
+}

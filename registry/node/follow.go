@@ -1,0 +1,181 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/dojang-id/dojang/registry"
+)
+
+// A Fetch gets a document that an issuer publishes. accept is a media type, limit in bytes. It must not follow redirects
+// and must refuse targets that the configuration does not allow (internal/httpd's client does both).
+type Fetch func(ctx context.Context, url, accept string, limit int64) ([]byte, error)
+
+const (
+	publisherService = "StatusListPublisher"
+	maxRecords       = 1 << 20
+	maxToken         = 4 << 20
+	fetchTimeout     = 10 * time.Second
+	retryFirst       = 100 * time.Millisecond
+	retryMost        = 5 * time.Second
+	retryFor         = 24 * time.Hour // then the next epoch starts anew
+)
+
+// followerConfig of a follower; all are required.
+type followerConfig struct {
+	Store    *StatusStore
+	Fetch    Fetch
+	Epoch    func(registry.DID) (registry.StatusEpoch, error) // as the chain knows it now
+	Endpoint func(registry.DID) (string, error)               // of the issuer's publisher
+	Log      *slog.Logger
+}
+
+// A follower brings the lists of new status epochs into the store: one goroutine an issuer that has something to fetch.
+type follower struct {
+	cfg    followerConfig
+	ctx    context.Context // ends all work
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu   sync.Mutex
+	busy map[registry.DID]chan struct{} // wakes the issuer's goroutine
+}
+
+func newFollower(cfg followerConfig) *follower {
+	f := &follower{cfg: cfg, busy: map[registry.DID]chan struct{}{}}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+// wake starts or restarts fetching for an issuer. Never blocks.
+func (f *follower) wake(issuer registry.DID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.ctx.Err() != nil {
+		return
+	}
+	if again, ok := f.busy[issuer]; ok {
+		select {
+		case again <- struct{}{}:
+		default:
+		}
+		return
+	}
+	again := make(chan struct{}, 1)
+	f.busy[issuer] = again
+	f.wg.Add(1)
+	go f.run(issuer, again)
+}
+
+func (f *follower) run(issuer registry.DID, again chan struct{}) {
+	defer f.wg.Done()
+	wait, tried := retryFirst, time.Duration(0)
+	for {
+		err := f.bring(issuer)
+		if err != nil && f.ctx.Err() == nil {
+			f.cfg.Log.Warn("status lists of an issuer not complete", "issuer", string(issuer), "err", err)
+		}
+		if err == nil || tried > retryFor {
+			f.mu.Lock()
+			select {
+			case <-again: // a newer epoch came while we worked
+				f.mu.Unlock()
+				wait, tried = retryFirst, 0
+				continue
+			default:
+			}
+			delete(f.busy, issuer)
+			f.mu.Unlock()
+			return
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-f.ctx.Done():
+			timer.Stop()
+			return
+		case <-again:
+			timer.Stop()
+			wait, tried = retryFirst, 0
+		case <-timer.C:
+			tried += wait
+			wait = min(2*wait, retryMost)
+		}
+	}
+}
+
+// bring fetches what the newest epoch of an issuer names and the store lacks.
+func (f *follower) bring(issuer registry.DID) error {
+	epoch, err := f.cfg.Epoch(issuer)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if have, ok := f.cfg.Store.Epoch(issuer); ok && have.Sequence == epoch.Sequence && have.Root == epoch.Root {
+		return nil
+	}
+	endpoint, err := f.cfg.Endpoint(issuer)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(f.ctx, fetchTimeout)
+	defer cancel()
+	raw, err := f.cfg.Fetch(ctx, endpoint+"/records", "application/cbor", maxRecords)
+	if err != nil {
+		return fmt.Errorf("fetch status records: %w", err)
+	}
+	var records [][]byte
+	if err := strictCBOR.Unmarshal(raw, &records); err != nil {
+		return fmt.Errorf("parse status records: %w", err)
+	}
+	return f.cfg.Store.Put(ctx, epoch, records, func(ctx context.Context, uri, mediaType string) ([]byte, error) {
+		list, err := listName(uri, issuer)
+		if err != nil {
+			return nil, err
+		}
+		return f.cfg.Fetch(ctx, endpoint+"/"+list, mediaType, maxToken)
+	})
+}
+
+// listName is the last segment of <status host>/<issuer DID id>/<list>; a list of another issuer is refused.
+func listName(uri string, issuer registry.DID) (string, error) {
+	rest, name, ok := cutLast(uri, "/")
+	if !ok || name == "" || !strings.HasSuffix(rest, "/"+issuer.ID()) || name != url.PathEscape(name) || strings.Trim(name, ".") == "" {
+		return "", errors.New("status list URI is not <host>/<issuer>/<list>")
+	}
+	return name, nil
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+func (f *follower) stop() {
+	f.mu.Lock()
+	f.cancel()
+	f.mu.Unlock()
+	f.wg.Wait()
+}
+
+// strictCBOR refuses what deterministic encoding forbids as far as the library can see it.
+var strictCBOR = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+		TagsMd: cbor.TagsForbidden, MaxArrayElements: 65536, MaxMapPairs: 1024, MaxNestedLevels: 8}.DecMode()
+	if err != nil {
+		panic(err) // constants of this file
+	}
+	return mode
+}()

@@ -1,0 +1,45 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	cmtlog "github.com/cometbft/cometbft/libs/log"
+)
+
+// engineLog lets the engine speak through slog. The engine is talkative: its Info is our Debug, so that a
+// healthy node is silent; its errors stay errors.
+type engineLog struct{ out *slog.Logger }
+
+var _ cmtlog.Logger = engineLog{}
+
+func (l engineLog) Debug(string, ...any) {}
+
+func (l engineLog) Info(msg string, keyvals ...any) { l.log(slog.LevelDebug, msg, keyvals) }
+
+func (l engineLog) Error(msg string, keyvals ...any) { l.log(slog.LevelError, msg, keyvals) }
+
+func (l engineLog) With(keyvals ...any) cmtlog.Logger {
+	return engineLog{l.out.With(attributes(keyvals)...)}
+}
+
+func (l engineLog) log(level slog.Level, msg string, keyvals []any) {
+	if !l.out.Enabled(context.Background(), level) {
+		return
+	}
+	l.out.Log(context.Background(), level, "engine: "+msg, attributes(keyvals)...)
+}
+
+// attributes turns the engine's loose pairs into attributes; its lazy values are rendered only here.
+func attributes(keyvals []any) []any {
+	out := make([]any, 0, len(keyvals)/2)
+	for i := 0; i+1 < len(keyvals); i += 2 {
+		key, ok := keyvals[i].(string)
+		if !ok {
+			key = fmt.Sprint(keyvals[i])
+		}
+		out = append(out, slog.String(key, fmt.Sprint(keyvals[i+1])))
+	}
+	return out
+}

@@ -1,0 +1,89 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	dbm "github.com/cometbft/cometbft-db"
+	cmtcfg "github.com/cometbft/cometbft/config"
+	"github.com/syndtr/goleveldb/leveldb/opt"
+)
+
+// databases are the engine's own stores (blocks, validator sets, evidence of misbehaviour). The engine closes
+// them in the middle of its stop, while gossip goroutines may still read; therefore Close is ours alone, at the end.
+type databases struct {
+	dir string
+
+	mu   sync.Mutex
+	open map[string]dbm.DB // by the engine's name for it
+}
+
+// smallStore keeps a store's share of memory small: the chain holds organisations, not citizens.
+var smallStore = opt.Options{BlockCacheCapacity: 2 * opt.MiB, WriteBuffer: opt.MiB, OpenFilesCacheCapacity: 32}
+
+// provide is the engine's DBProvider.
+func (d *databases) provide(c *cmtcfg.DBContext) (dbm.DB, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if db, ok := d.open[c.ID]; ok {
+		return stayOpen{db}, nil
+	}
+	db, err := dbm.NewGoLevelDBWithOpts(c.ID, d.dir, &smallStore)
+	if err != nil {
+		return nil, fmt.Errorf("open %s store: %w", c.ID, err)
+	}
+	if d.open == nil {
+		d.open = map[string]dbm.DB{}
+	}
+	d.open[c.ID] = db
+	return stayOpen{db}, nil
+}
+
+func (d *databases) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var errs []error
+	for _, db := range d.open {
+		errs = append(errs, db.Close())
+	}
+	d.open = nil
+	return errors.Join(errs...)
+}
+
+// stayOpen is a store whose Close does nothing.
+type stayOpen struct{ dbm.DB }
+
+func (stayOpen) Close() error { return nil }
+
+// writeFile replaces path by data so that a crash leaves the old file or the new one, whole:
+// temporary file, fsync, rename, fsync of the folder.
+func writeFile(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // after the rename there is nothing of that name
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Sync()
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
