@@ -1,0 +1,172 @@
+package registry
+
+import (
+	"encoding/binary"
+	"strconv"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// A Family is the key of one fact without the version part; README.md "Leaves" has the table.
+type Family string
+
+// Families of the facts about one DID, and of the rest. Arguments are checked when operations are parsed: no slash.
+func DIDFamily(d DID) Family                 { return Family("d/" + d.ID() + "/did/") }
+func KeyFamily(d DID, kid string) Family     { return Family("d/" + d.ID() + "/key/" + kid + "/") }
+func ServiceFamily(d DID, sid string) Family { return Family("d/" + d.ID() + "/svc/" + sid + "/") }
+func AccreditationFamily(d DID, vct string, n uint64) Family {
+	return Family("d/" + d.ID() + "/accr/" + vct + "/" + strconv.FormatUint(n, 10) + "/")
+}
+func RegistrationFamily(d DID, purpose string) Family {
+	return Family("d/" + d.ID() + "/reg/" + purpose + "/")
+}
+func StatusFamily(d DID) Family     { return Family("d/" + d.ID() + "/status/") }
+func TypeFamily(vct string) Family  { return Family("type/" + vct + "/") }
+func ParamsFamily() Family          { return "gov/params/" }
+func MemberFamily(id string) Family { return Family("gov/member/" + id + "/") }
+
+// Prefixes under which all facts of one sort about a DID lie; for iteration.
+func KeyPrefix(d DID) []byte     { return []byte("d/" + d.ID() + "/key/") }
+func ServicePrefix(d DID) []byte { return []byte("d/" + d.ID() + "/svc/") }
+
+// Latest is the key of the fact that holds now.
+func (f Family) Latest() []byte { return []byte(string(f) + "latest") }
+
+// At is the key of a replaced fact that held from height on.
+func (f Family) At(height uint64) []byte {
+	return binary.BigEndian.AppendUint64([]byte(string(f)+"at/"), height)
+}
+
+// Keys of leaves that have no history.
+func OutcomeKey(operation Hash) []byte { return append([]byte("op/"), operation[2:]...) }
+func AnchorKey(root [32]byte) []byte   { return append([]byte("anchor/"), root[:]...) }
+func SponsorKey(id string) []byte      { return []byte("sponsor/" + id) }
+func HeaderRootKey() []byte            { return []byte("hdr/root") }
+func HeaderFrontierKey() []byte        { return []byte("hdr/frontier") }
+
+// A Leaf wraps a fact with the heights between which it held. Until is 0 for the latest.
+type Leaf struct {
+	Since uint64          `cbor:"0,keyasint"`
+	Until uint64          `cbor:"1,keyasint,omitempty"`
+	Fact  cbor.RawMessage `cbor:"2,keyasint"`
+}
+
+// A DIDFact is the state of a DID's control.
+type DIDFact struct {
+	Seq         uint64    `cbor:"0,keyasint"`
+	Head        [32]byte  `cbor:"1,keyasint"` // digest of the newest payload
+	Op          PublicKey `cbor:"2,keyasint"`
+	Next        [32]byte  `cbor:"3,keyasint"`
+	Recovery    [32]byte  `cbor:"4,keyasint"`
+	Created     uint64    `cbor:"5,keyasint"`
+	Deactivated uint64    `cbor:"6,keyasint,omitempty"`
+	Frozen      uint64    `cbor:"7,keyasint,omitempty"`
+}
+
+// A KeyFact is a verification key with its interval in heights; CompromisedFrom is in seconds.
+type KeyFact struct {
+	Use             KeyUse    `cbor:"0,keyasint"`
+	Key             PublicKey `cbor:"1,keyasint"`
+	Active          uint64    `cbor:"2,keyasint"`
+	Retired         uint64    `cbor:"3,keyasint,omitempty"`
+	CompromisedFrom int64     `cbor:"4,keyasint,omitempty"`
+	Declared        uint64    `cbor:"5,keyasint,omitempty"` // height of the declaration of compromise
+}
+
+// A ServiceFact is an endpoint; Removed is a height.
+type ServiceFact struct {
+	Type     string `cbor:"0,keyasint"`
+	Endpoint string `cbor:"1,keyasint"`
+	Removed  uint64 `cbor:"2,keyasint,omitempty"`
+}
+
+// An AccreditationFact is one accreditation; times are seconds.
+type AccreditationFact struct {
+	Seq       uint64     `cbor:"0,keyasint"`
+	Head      [32]byte   `cbor:"1,keyasint"`
+	Basis     []string   `cbor:"2,keyasint"`
+	Roots     [][32]byte `cbor:"3,keyasint,omitempty"`
+	Host      string     `cbor:"4,keyasint,omitempty"`
+	From      int64      `cbor:"5,keyasint"`
+	Until     int64      `cbor:"6,keyasint,omitempty"`
+	Suspended bool       `cbor:"7,keyasint,omitempty"`
+	Operator  DID        `cbor:"8,keyasint,omitempty"`
+}
+
+// A RegistrationFact is a verifier registration; times are seconds.
+type RegistrationFact struct {
+	Seq       uint64              `cbor:"0,keyasint"`
+	Head      [32]byte            `cbor:"1,keyasint"`
+	Name      map[string]string   `cbor:"2,keyasint"`
+	Text      map[string]string   `cbor:"3,keyasint"`
+	Claims    map[string][]string `cbor:"4,keyasint"`
+	Basis     []string            `cbor:"5,keyasint"`
+	Retention uint64              `cbor:"6,keyasint"`
+	From      int64               `cbor:"7,keyasint"`
+	Until     int64               `cbor:"8,keyasint,omitempty"`
+}
+
+// A StatusFact is the newest status epoch of an issuer.
+type StatusFact struct {
+	Sequence   uint64   `cbor:"0,keyasint"`
+	IssuedAt   int64    `cbor:"1,keyasint"`
+	NextUpdate int64    `cbor:"2,keyasint"`
+	Root       [32]byte `cbor:"3,keyasint"`
+	Signer     string   `cbor:"4,keyasint"` // DID URL of the key that signed the epoch
+	Operation  [32]byte `cbor:"5,keyasint"`
+}
+
+// A TypeFact is the digest of a type's metadata.
+type TypeFact struct {
+	Seq    uint64   `cbor:"0,keyasint"`
+	Head   [32]byte `cbor:"1,keyasint"`
+	Digest [32]byte `cbor:"2,keyasint"`
+}
+
+// ParamsFact holds the parameters of the chain, from its genesis.
+type ParamsFact struct {
+	Network       string `cbor:"0,keyasint"`
+	ChainID       string `cbor:"1,keyasint"`
+	Development   bool   `cbor:"2,keyasint,omitempty"`
+	Threshold     uint64 `cbor:"3,keyasint"`
+	Members       uint64 `cbor:"4,keyasint"`
+	QuotaOps      uint64 `cbor:"5,keyasint"`
+	QuotaBlocks   uint64 `cbor:"6,keyasint"`
+	EpochInterval int64  `cbor:"7,keyasint"` // seconds between two status epochs of an issuer
+	Heartbeat     uint64 `cbor:"8,keyasint"` // milliseconds
+}
+
+// A MemberFact is a member of the consortium with its offline governance key.
+type MemberFact struct {
+	Name    map[string]string `cbor:"0,keyasint"`
+	Key     PublicKey         `cbor:"1,keyasint"`
+	Removed uint64            `cbor:"2,keyasint,omitempty"`
+}
+
+// A SponsorFact is the account under which a member's gateway submits.
+type SponsorFact struct {
+	Key     PublicKey             `cbor:"0,keyasint"`
+	Highest uint64                `cbor:"1,keyasint"`
+	Seen    [NonceWindow / 8]byte `cbor:"2,keyasint"` // bit i: nonce Highest-i was used
+	Window  uint64                `cbor:"3,keyasint"` // number of the quota window
+	Used    uint64                `cbor:"4,keyasint"` // operations in it
+}
+
+// An AnchorFact says who anchored a root, and in which block.
+type AnchorFact struct {
+	ID     string `cbor:"0,keyasint"` // of the DID
+	Height uint64 `cbor:"1,keyasint"`
+}
+
+// An OutcomeFact is what became of an operation.
+type OutcomeFact struct {
+	Height uint64 `cbor:"0,keyasint"`
+	Code   Code   `cbor:"1,keyasint"`
+}
+
+// A HeaderRoot is the root of the header tree; leaf i is the header of height First+i.
+type HeaderRoot struct {
+	First uint64   `cbor:"0,keyasint"`
+	Size  uint64   `cbor:"1,keyasint"`
+	Root  [32]byte `cbor:"2,keyasint"`
+}
