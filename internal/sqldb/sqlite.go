@@ -47,6 +47,7 @@ func openSQLite(cfg Config, u *url.URL) (*liteEngine, error) {
 	q.Add("_pragma", "foreign_keys(1)")
 	q.Add("_pragma", "temp_store(MEMORY)") // savepoints keep page images; never in files beside the data
 	q.Add("_pragma", "trusted_schema(0)")
+	q.Add("_pragma", "wal_autocheckpoint(4000)") // 16 MB: a page written by many commits is copied back once
 	q.Add("_dqs", "0")
 	q.Add("_error_rc", "1")
 	dsn := (&url.URL{Scheme: "file", OmitHost: true, Path: u.Path, RawQuery: q.Encode()}).String()

@@ -66,9 +66,11 @@ func (db *DB) run() {
 	}()
 	batch := make([]*call, 0, db.maxJoin)
 	for first := range db.queue {
+		// Callers woken by the last commit get a chance to join this one: a few yields, never a wait.
+		for i := 0; i < 16 && len(db.queue)+1 < len(batch); i++ {
+			runtime.Gosched()
+		}
 		batch = append(batch[:0], first)
-		// Callers woken by the last commit get a chance to join this one.
-		runtime.Gosched()
 		db.join(&batch)
 		db.commitAll(batch)
 		clear(batch)
