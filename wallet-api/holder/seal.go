@@ -1,0 +1,94 @@
+package holder
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/dojang-id/dojang/internal/keys"
+)
+
+// A sealer keeps what lies in the database unreadable without the wallet's secret. The name of the column is bound, so
+// that sealed values cannot change places between columns.
+type sealer struct {
+	aead   cipher.AEAD
+	random io.Reader
+}
+
+func newSealer(secret []byte, random io.Reader) (sealer, error) {
+	if len(secret) != 32 {
+		return sealer{}, errors.New("holder: the secret has 32 bytes")
+	}
+	block, err := aes.NewCipher(secret)
+	if err != nil {
+		return sealer{}, err
+	}
+	aead, err := cipher.NewGCM(block)
+	return sealer{aead, random}, err
+}
+
+func (s sealer) seal(column string, plain []byte) ([]byte, error) {
+	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
+	if _, err := io.ReadFull(s.random, nonce); err != nil {
+		return nil, err
+	}
+	return s.aead.Seal(nonce, nonce, plain, []byte(column)), nil
+}
+
+func (s sealer) open(column string, sealed []byte) ([]byte, error) {
+	n := s.aead.NonceSize()
+	if len(sealed) < n {
+		return nil, fmt.Errorf("holder: open %s: too short", column)
+	}
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(column))
+	if err != nil {
+		return nil, fmt.Errorf("holder: open %s: %w", column, err)
+	}
+	return plain, nil
+}
+
+// A deviceKey is the key of one copy.
+type deviceKey struct {
+	keys.Signer
+	private []byte // PKCS #8
+}
+
+func (h *Holder) newKey() (deviceKey, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), h.cfg.Random)
+	if err != nil {
+		return deviceKey{}, err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return deviceKey{}, err
+	}
+	signer, err := keys.NewSigner(key)
+	return deviceKey{signer, private}, err
+}
+
+func openKey(private []byte) (keys.Signer, error) {
+	parsed, err := x509.ParsePKCS8PrivateKey(private)
+	if err != nil {
+		return nil, fmt.Errorf("holder: read a device key: %w", err)
+	}
+	key, ok := parsed.(*ecdsa.PrivateKey)
+	if !ok {
+		return nil, errors.New("holder: a device key is of another kind")
+	}
+	return keys.NewSigner(key)
+}
+
+// newID is 128 random bits.
+func (h *Holder) newID() (string, error) {
+	b := make([]byte, 16)
+	if _, err := io.ReadFull(h.cfg.Random, b); err != nil {
+		return "", err
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
