@@ -70,7 +70,8 @@ func (h *Header) Has(name string) bool {
 // (RFC 7515 4.1, RFC 7797, RFC 7516 4.1.3; THREATS A08, A11, A12, A17).
 var refusedMembers = map[string]bool{"crit": true, "b64": true, "jku": true, "x5u": true, "x5t": true, "x5t#S256": true, "zip": true}
 
-// ParseHeader decodes and checks the first part of a compact JWS. Errors: ErrMalformed, ErrLimit, ErrAlg, ErrType, ErrKey.
+// ParseHeader decodes and checks the first part of a compact JWS, for formats that keep the parts apart (SD-JWT).
+// With an empty Typ the caller compares Header.Typ itself. Errors: ErrMalformed, ErrLimit, ErrAlg, ErrType, ErrKey.
 func ParseHeader(segment []byte, e Expect) (Header, error) {
 	text, err := AppendBase64URL(make([]byte, 0, base64.RawURLEncoding.DecodedLen(len(segment))), segment)
 	if err != nil {
@@ -83,7 +84,7 @@ func ParseHeader(segment []byte, e Expect) (Header, error) {
 	if !e.alg(h.Alg) {
 		return Header{}, ErrAlg
 	}
-	if !e.typ(h.Typ) {
+	if (e.Typ != "" || e.Typs != nil) && !e.typ(h.Typ) {
 		return Header{}, ErrType
 	}
 	if h.JWK != nil && h.JWK.alg != h.Alg {
@@ -207,6 +208,9 @@ type JWS struct {
 // Which of kid, jwk and x5c a place wants is the caller's rule.
 // Errors: ErrMalformed, ErrLimit, ErrAlg, ErrType, ErrKey, ErrSignature (a signature of another length).
 func ParseJWS[T ~string | ~[]byte](token T, e Expect) (*JWS, error) {
+	if e.Typ == "" { // a place without a type would take any token
+		return nil, ErrType
+	}
 	limit := e.MaxBytes
 	if limit == 0 {
 		limit = defaultMaxJWS

@@ -1,7 +1,14 @@
 package sdjwt
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/keys"
@@ -21,7 +28,7 @@ type Credential struct {
 	Kid string   // DID URL of the key
 	X5C [][]byte // DER, leaf first, without the root
 
-	// Envelope, never selectively disclosable (RFC 9901 9.7). Times are cut to seconds.
+	// Envelope, never selectively disclosable (RFC 9901 section 9.7). Times are cut to seconds.
 	Issuer       string
 	VCT          string
 	VCTIntegrity string
@@ -38,21 +45,285 @@ type Credential struct {
 
 // A Prepared credential has its salts drawn and its bytes fixed, and no signature. Record it, then Sign.
 type Prepared struct {
-	text  []byte
-	input int
+	alg         string
+	input       []byte // header.payload
+	disclosures []byte // ~d1~d2~…~
 }
 
-// Prepare draws salts (128 bits a disclosure) and fixes every byte. Errors: ErrReserved, ErrClaims, ErrRandomness.
-func Prepare(c Credential, random io.Reader) (*Prepared, error) { return nil, errTODO }
+const saltLen = 16
+
+// Names that the envelope or the format owns (B69). The first three are reserved at every level.
+var reservedAnywhere = []string{"_sd", "...", "_sd_alg"}
+
+var reservedAtTop = []string{
+	"iss", "sub", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status",
+}
+
+// Prepare draws salts (128 bits a disclosure, one read of random) and fixes every byte.
+// Errors: ErrReserved, ErrClaims, ErrRandomness.
+func Prepare(c Credential, random io.Reader) (*Prepared, error) {
+	var l lint
+	if err := l.credential(&c); err != nil {
+		return nil, err
+	}
+	salts := make([]byte, saltLen*l.sd+sha256.Size*c.Decoys)
+	if _, err := io.ReadFull(random, salts); err != nil {
+		return nil, fmt.Errorf("draw salts: %w", err)
+	}
+	if repeats(salts) {
+		return nil, ErrRandomness
+	}
+	e := emitter{salts: salts, digests: make([][sha256.Size]byte, 0, l.sd+c.Decoys), out: make([]byte, 1, 1+l.size*4/3+l.sd*40)}
+	e.out[0] = '~'
+	e.b = make([]byte, 0, l.size+l.sd*48+1024)
+	e.payload(&c)
+	return e.finish(&c)
+}
+
+// repeats looks for what a broken generator gives: a block that stands twice, or two equal halves (B71).
+// The table is open addressing by the block's first bytes, which are uniform unless the generator is broken.
+func repeats(salts []byte) bool {
+	const block = saltLen
+	n := len(salts) / block
+	if n == 0 {
+		return false
+	}
+	size := 64
+	for size < 2*n {
+		size *= 2
+	}
+	var small [1024]uint16
+	table := small[:]
+	if size > len(small) {
+		table = make([]uint16, size)
+	}
+	for i := range n {
+		b := salts[i*block : (i+1)*block]
+		head := binary.LittleEndian.Uint64(b)
+		if head == binary.LittleEndian.Uint64(b[8:]) {
+			return true
+		}
+		for at := int(head) & (size - 1); ; at = (at + 1) & (size - 1) {
+			if table[at] == 0 {
+				table[at] = uint16(i + 1)
+				break
+			}
+			if other := int(table[at]-1) * block; string(salts[other:other+block]) == string(b) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// An emitter writes the payload at the bottom of one buffer; each disclosure is written above what stands there,
+// encoded to out, and cut off again.
+type emitter struct {
+	b       []byte
+	out     []byte
+	salts   []byte
+	digests [][sha256.Size]byte // of the objects that are open
+}
+
+func (e *emitter) payload(c *Credential) {
+	from := len(e.digests)
+	e.reveal(c.Claims)
+	for range c.Decoys {
+		e.digests = append(e.digests, sha256.Sum256(e.salts[:sha256.Size]))
+		e.salts = e.salts[sha256.Size:]
+	}
+	e.b = append(e.b, '{')
+	e.text("iss", c.Issuer)
+	e.text("sub", c.Subject)
+	e.time("iat", c.IssuedAt)
+	e.time("nbf", c.NotBefore)
+	e.time("exp", c.Expires)
+	e.text("vct", c.VCT)
+	e.text("vct#integrity", c.VCTIntegrity)
+	if c.Holder != nil {
+		e.b = append(append(append(e.b, `"cnf":{"jwk":`...), c.Holder.JWK()...), "},"...)
+	}
+	if c.Status != nil {
+		e.b = append(e.b, `"status":{"status_list":{"idx":`...)
+		e.b = strconv.AppendUint(e.b, c.Status.Index, 10)
+		e.b = append(e.b, `,"uri":`...)
+		e.b = append(appendQuoted(e.b, c.Status.URI), "}},"...)
+	}
+	e.members(c.Claims, from)
+	if len(e.out) > 1 || c.Decoys > 0 {
+		e.b = append(e.b, `"_sd_alg":"sha-256",`...)
+	}
+	e.close('}')
+}
+
+func (e *emitter) text(name, value string) {
+	if value != "" {
+		e.b = append(append(append(e.b, '"'), name...), `":`...)
+		e.b = append(appendQuoted(e.b, value), ',')
+	}
+}
+
+func (e *emitter) time(name string, t time.Time) {
+	if !t.IsZero() {
+		e.b = append(append(append(e.b, '"'), name...), `":`...)
+		e.b = append(strconv.AppendInt(e.b, t.Unix(), 10), ',')
+	}
+}
+
+// close replaces the last comma.
+func (e *emitter) close(end byte) {
+	if last := len(e.b) - 1; e.b[last] == ',' {
+		e.b[last] = end
+		return
+	}
+	e.b = append(e.b, end)
+}
+
+// reveal makes the disclosures of the SD members and leaves their digests on the stack.
+func (e *emitter) reveal(claims []Claim) {
+	for i := range claims {
+		if claims[i].SD {
+			e.digests = append(e.digests, e.disclosure(&claims[i], true))
+		}
+	}
+}
+
+// members writes the plain members and the _sd array of the digests above from; every one ends with a comma.
+func (e *emitter) members(claims []Claim, from int) {
+	for i := range claims {
+		if !claims[i].SD {
+			e.b = append(appendQuoted(e.b, claims[i].Name), ':')
+			e.value(&claims[i].Value)
+			e.b = append(e.b, ',')
+		}
+	}
+	mine := e.digests[from:]
+	if len(mine) == 0 {
+		return
+	}
+	e.b = append(e.b, `"_sd":[`...)
+	for _, i := range shuffled(mine) {
+		e.b = append(e.b, '"')
+		e.b = base64.RawURLEncoding.AppendEncode(e.b, mine[i][:])
+		e.b = append(e.b, `",`...)
+	}
+	e.close(']')
+	e.b = append(e.b, ',')
+	e.digests = e.digests[:from]
+}
+
+// shuffled orders digests by value: the order of the claims must not show (RFC 9901 section 4.2.4.1).
+func shuffled(d [][sha256.Size]byte) []uint16 {
+	order := make([]uint16, len(d))
+	keyed := make([]uint64, len(d))
+	for i := range d {
+		keyed[i] = binary.BigEndian.Uint64(d[i][:])&^0xffff | uint64(i)
+	}
+	slices.Sort(keyed)
+	for i, k := range keyed {
+		order[i] = uint16(k)
+	}
+	return order
+}
+
+func (e *emitter) value(v *Value) {
+	switch v.kind {
+	case Object:
+		from := len(e.digests)
+		e.reveal(v.parts)
+		e.b = append(e.b, '{')
+		e.members(v.parts, from)
+		e.close('}')
+	case Array:
+		e.b = append(e.b, '[')
+		for i := range v.parts {
+			if v.parts[i].SD {
+				digest := e.disclosure(&v.parts[i], false)
+				e.b = append(e.b, `{"...":"`...)
+				e.b = base64.RawURLEncoding.AppendEncode(e.b, digest[:])
+				e.b = append(e.b, `"},`...)
+				continue
+			}
+			e.value(&v.parts[i].Value)
+			e.b = append(e.b, ',')
+		}
+		e.close(']')
+	default:
+		e.b = v.appendJSON(e.b)
+	}
+}
+
+// disclosure writes ["salt","name",value] or ["salt",value], encodes it to out and returns its digest.
+func (e *emitter) disclosure(c *Claim, named bool) [sha256.Size]byte {
+	start := len(e.b)
+	e.b = append(e.b, `["`...)
+	e.b = base64.RawURLEncoding.AppendEncode(e.b, e.salts[:saltLen])
+	e.salts = e.salts[saltLen:]
+	e.b = append(e.b, `",`...)
+	if named {
+		e.b = append(appendQuoted(e.b, c.Name), ',')
+	}
+	e.value(&c.Value)
+	e.b = append(e.b, ']')
+	from := len(e.out)
+	e.out = base64.RawURLEncoding.AppendEncode(e.out, e.b[start:])
+	digest := sha256.Sum256(e.out[from:])
+	e.out = append(e.out, '~')
+	e.b = e.b[:start]
+	return digest
+}
+
+func (e *emitter) finish(c *Credential) (*Prepared, error) {
+	h := keys.Header{Alg: c.Alg, Typ: c.Typ, Kid: c.Kid, X5C: c.X5C}
+	if h.Typ == "" {
+		h.Typ = keys.TypSDJWTVC
+	}
+	payload := len(e.b)
+	b, err := h.AppendJSON(e.b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: header", ErrClaims)
+	}
+	enc := base64.RawURLEncoding
+	input := make([]byte, 0, enc.EncodedLen(len(b)-payload)+1+enc.EncodedLen(payload))
+	input = enc.AppendEncode(input, b[payload:])
+	input = append(input, '.')
+	input = enc.AppendEncode(input, b[:payload])
+	if len(input)+87+len(e.out) > MaxBytes {
+		return nil, fmt.Errorf("%w: too long", ErrClaims)
+	}
+	return &Prepared{alg: c.Alg, input: input, disclosures: e.out}, nil
+}
 
 // SigningInput is header.payload: the bytes that Sign signs. The caller must not change it.
-func (p *Prepared) SigningInput() []byte { return nil }
+func (p *Prepared) SigningInput() []byte { return p.input }
 
 // Digest is the SHA-256 of SigningInput, for the intent row.
-func (p *Prepared) Digest() [32]byte { return [32]byte{} }
+func (p *Prepared) Digest() [32]byte { return sha256.Sum256(p.input) }
 
 // Disclosures are the base64url disclosures in order.
-func (p *Prepared) Disclosures() []string { return nil }
+func (p *Prepared) Disclosures() []string {
+	text := strings.Trim(string(p.disclosures), "~")
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, "~")
+}
 
-// Sign signs and returns the SD-JWT: issuer-jwt~disclosure~…~
-func (p *Prepared) Sign(s keys.Signer) (string, error) { return "", errTODO }
+// Sign signs and returns the SD-JWT: issuer-jwt~disclosure~…~. Error: keys.ErrAlg when s is for another algorithm.
+func (p *Prepared) Sign(s keys.Signer) (string, error) {
+	if s.Public().Alg() != p.alg {
+		return "", fmt.Errorf("%w: prepared for another", keys.ErrAlg)
+	}
+	sig, err := s.Sign(p.input)
+	if err != nil {
+		return "", fmt.Errorf("sign credential: %w", err)
+	}
+	var b strings.Builder
+	b.Grow(len(p.input) + 1 + base64.RawURLEncoding.EncodedLen(len(sig)) + len(p.disclosures))
+	b.Write(p.input)
+	b.WriteByte('.')
+	var text [86]byte
+	b.Write(base64.RawURLEncoding.AppendEncode(text[:0], sig))
+	b.Write(p.disclosures)
+	return b.String(), nil
+}

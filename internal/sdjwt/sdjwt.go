@@ -35,6 +35,7 @@ const (
 	TransactionDataMismatch Reason = "transaction_data_mismatch"
 	Expired                 Reason = "expired"
 	NotYetValid             Reason = "not_yet_valid"
+	StatusInvalid           Reason = "status_invalid"
 )
 
 // ReasonOf finds the Reason in an error's chain.
@@ -59,5 +60,3 @@ var (
 	ErrRandomness = errors.New("sdjwt: randomness repeats itself") // B71
 	ErrSelection  = errors.New("sdjwt: no such claim to disclose")
 )
-
-var errTODO = errors.New("sdjwt: not built yet")
