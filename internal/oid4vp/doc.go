@@ -6,7 +6,3 @@
 // [VerifyRequest], [Query.Choose] and [Response.Encode]. Everything decoded is untrusted until a Verify function returned
 // it; the presentations inside a VP token are only carried here, their formats are verified elsewhere.
 package oid4vp
-
-import "errors"
-
-var errTODO = errors.New("oid4vp: not built yet")
