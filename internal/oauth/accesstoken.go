@@ -38,11 +38,8 @@ func ParseAccessToken(r *http.Request) (AccessToken, error) {
 	if !ok || !isB64Token(token) {
 		return AccessToken{}, NewError(InvalidToken, "Authorization header is malformed")
 	}
-	switch {
-	case strings.EqualFold(scheme, string(SchemeBearer)):
-		return AccessToken{Scheme: SchemeBearer, Token: token}, nil
-	case strings.EqualFold(scheme, string(SchemeDPoP)):
-		return AccessToken{Scheme: SchemeDPoP, Token: token}, nil
+	if known, ok := ParseScheme(scheme); ok {
+		return AccessToken{Scheme: known, Token: token}, nil
 	}
 	return AccessToken{}, NewError(InvalidToken, "authorization scheme is not accepted")
 }
@@ -74,4 +71,15 @@ func queryNames(raw, name string) bool {
 		}
 	}
 	return false
+}
+
+// ParseScheme reads a token_type or an authorization scheme in any case.
+func ParseScheme(s string) (Scheme, bool) {
+	switch {
+	case strings.EqualFold(s, string(SchemeBearer)):
+		return SchemeBearer, true
+	case strings.EqualFold(s, string(SchemeDPoP)):
+		return SchemeDPoP, true
+	}
+	return "", false
 }

@@ -7,8 +7,6 @@
 // Everything decoded is untrusted; of a verified [Proof] only the key is established.
 package oid4vci
 
-import "errors"
-
 // Credential format identifiers of appendix A.
 const (
 	FormatSDJWTVC = "dc+sd-jwt"
@@ -16,5 +14,3 @@ const (
 	FormatJWTVC   = "jwt_vc_json"
 	FormatLDPVC   = "ldp_vc"
 )
-
-var errTODO = errors.New("oid4vci: not built yet")

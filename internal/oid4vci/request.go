@@ -1,9 +1,17 @@
 package oid4vci
 
 import (
+	"errors"
+	"io"
+	"mime"
 	"net/http"
+	"slices"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/dojang-id/dojang/internal/keys"
+	"github.com/dojang-id/dojang/internal/oauth"
 )
 
 // A CredentialRequest is 8.2, decoded: exactly one of both names, proofs of exactly one type.
@@ -14,15 +22,32 @@ type CredentialRequest struct {
 	ResponseEncryption        *ResponseEncryptKey `json:"credential_response_encryption,omitzero"`
 }
 
-// Proofs holds one of the proof types.
+// Proofs holds one of the proof types (appendix F).
 type Proofs struct {
 	JWT         []string         `json:"jwt,omitzero"`
 	DIVP        []jsontext.Value `json:"di_vp,omitzero"`
 	Attestation []string         `json:"attestation,omitzero"`
 }
 
-// Type is "jwt", "di_vp", "attestation" or "" when there is none.
-func (p Proofs) Type() string { return "" }
+// The proof types.
+const (
+	ProofJWT         = "jwt"
+	ProofDIVP        = "di_vp"
+	ProofAttestation = "attestation"
+)
+
+// Type is the one proof type that is present, "" when there is none.
+func (p Proofs) Type() string {
+	switch {
+	case p.JWT != nil:
+		return ProofJWT
+	case p.DIVP != nil:
+		return ProofDIVP
+	case p.Attestation != nil:
+		return ProofAttestation
+	}
+	return ""
+}
 
 // Len is the number of proofs.
 func (p Proofs) Len() int { return len(p.JWT) + len(p.DIVP) + len(p.Attestation) }
@@ -43,67 +68,194 @@ type RequestLimits struct {
 	Encryption *ResponseEncryption
 	// Encrypted says that the body came out of a JWE; only then credential_response_encryption is taken.
 	Encrypted bool
+	// MustEncrypt says that the issuer demands encrypted requests.
+	MustEncrypt bool
 }
 
 // ReadCredentialRequest reads the body of an unencrypted request after its media type (415) and size (413).
+// Errors are those of DecodeCredentialRequest.
 func ReadCredentialRequest(r *http.Request, limits RequestLimits) (CredentialRequest, error) {
-	return CredentialRequest{}, errTODO
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
+		return CredentialRequest{}, badRequest("content type must be application/json").WithStatus(http.StatusUnsupportedMediaType)
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limits.bytes())+1))
+	if err != nil {
+		var tooLarge *http.MaxBytesError
+		if errors.As(err, &tooLarge) {
+			return CredentialRequest{}, badRequest("request is too large").WithStatus(http.StatusRequestEntityTooLarge)
+		}
+		return CredentialRequest{}, badRequest("body could not be read").WithParent(err)
+	}
+	return DecodeCredentialRequest(body, limits)
 }
 
 // DecodeCredentialRequest reads the JSON strictly. Errors: invalid_credential_request (malformed, both or neither name,
 // two proof types, empty or too many proofs), invalid_proof (proofs missing), invalid_encryption_parameters.
 func DecodeCredentialRequest(body []byte, limits RequestLimits) (CredentialRequest, error) {
-	return CredentialRequest{}, errTODO
+	if len(body) > limits.bytes() {
+		return CredentialRequest{}, badRequest("request is too large").WithStatus(http.StatusRequestEntityTooLarge)
+	}
+	if limits.MustEncrypt && !limits.Encrypted {
+		return CredentialRequest{}, badEncryption("request must be encrypted")
+	}
+	var members struct {
+		Identifier      jsontext.Value `json:"credential_identifier"`
+		ConfigurationID jsontext.Value `json:"credential_configuration_id"`
+		Proofs          jsontext.Value `json:"proofs"`
+		Encryption      jsontext.Value `json:"credential_response_encryption"`
+	}
+	if err := decodeObject(body, &members); err != nil {
+		return CredentialRequest{}, badRequest("request is not the JSON object it should be").WithParent(err)
+	}
+	var c CredentialRequest
+	var err error
+	if (members.Identifier == nil) == (members.ConfigurationID == nil) {
+		return CredentialRequest{}, badRequest("exactly one of credential_identifier and credential_configuration_id is required")
+	}
+	if c.CredentialIdentifier, err = word(members.Identifier); err != nil {
+		return CredentialRequest{}, err
+	}
+	if c.CredentialConfigurationID, err = word(members.ConfigurationID); err != nil {
+		return CredentialRequest{}, err
+	}
+	if c.Proofs, err = decodeProofs(members.Proofs, limits); err != nil {
+		return CredentialRequest{}, err
+	}
+	if c.ResponseEncryption, err = decodeEncryption(members.Encryption, limits); err != nil {
+		return CredentialRequest{}, err
+	}
+	return c, nil
 }
 
-// A CredentialResponse is 8.3: credentials, or a transaction to ask for later.
-type CredentialResponse struct {
-	Credentials    []IssuedCredential `json:"credentials,omitzero"`
-	TransactionID  string             `json:"transaction_id,omitzero"`
-	Interval       int64              `json:"interval,omitzero"` // seconds
-	NotificationID string             `json:"notification_id,omitzero"`
+func decodeProofs(raw jsontext.Value, limits RequestLimits) (Proofs, error) {
+	if raw == nil {
+		if limits.NoProofs {
+			return Proofs{}, nil
+		}
+		return Proofs{}, oauth.NewError(oauth.InvalidProof, "proofs is missing")
+	}
+	var types map[string]jsontext.Value
+	if err := decodeObject(raw, &types); err != nil {
+		return Proofs{}, badRequest("proofs is malformed").WithParent(err)
+	}
+	if len(types) != 1 {
+		return Proofs{}, badRequest("proofs must hold exactly one proof type")
+	}
+	var p Proofs
+	var err error
+	for name, list := range types {
+		switch {
+		case list.Kind() != '[':
+			return Proofs{}, badRequest("proofs of a type must be an array")
+		case name == ProofJWT:
+			err = json.Unmarshal(list, &p.JWT)
+		case name == ProofAttestation:
+			err = json.Unmarshal(list, &p.Attestation)
+		case name == ProofDIVP:
+			err = json.Unmarshal(list, &p.DIVP)
+		default:
+			return Proofs{}, badRequest("proof type is not supported")
+		}
+	}
+	return p, checkProofs(p, err, limits)
 }
 
-// An IssuedCredential is a string (SD-JWT VC, base64url of IssuerSigned, JWT) or an object (ldp_vc).
-type IssuedCredential struct {
-	Credential jsontext.Value `json:"credential"`
+func checkProofs(p Proofs, err error, limits RequestLimits) error {
+	most := max(limits.BatchSize, 1)
+	switch {
+	case err != nil:
+		return badRequest("proof is of the wrong JSON type").WithParent(err)
+	case p.Len() == 0 || p.Len() > most || len(p.Attestation) > 1:
+		return badRequest("proofs is empty or exceeds the batch size")
+	case slices.Contains(p.JWT, "") || slices.Contains(p.Attestation, ""):
+		return badRequest("proof is empty")
+	case slices.ContainsFunc(p.DIVP, func(v jsontext.Value) bool { return v.Kind() != '{' }):
+		return badRequest("proof is of the wrong JSON type")
+	}
+	return nil
 }
 
-// StringCredential wraps a credential that is a string.
-func StringCredential(s string) IssuedCredential { return IssuedCredential{} }
-
-// String is the credential when it is a JSON string.
-func (c IssuedCredential) String() (string, bool) { return "", false }
-
-// DecodeCredentialResponse is the wallet's side: credentials xor transaction, at most as many as proofs were sent. At most 4 MiB.
-func DecodeCredentialResponse(body []byte, proofs int) (CredentialResponse, error) {
-	return CredentialResponse{}, errTODO
+// decodeEncryption: 8.2 wants the request encrypted too, or someone in between could put in a key of his own.
+func decodeEncryption(raw jsontext.Value, limits RequestLimits) (*ResponseEncryptKey, error) {
+	offered := limits.Encryption
+	switch {
+	case raw == nil && offered != nil && offered.Required:
+		return nil, badEncryption("the response must be encrypted")
+	case raw == nil:
+		return nil, nil
+	case offered == nil:
+		return nil, badEncryption("response encryption is not offered")
+	case !limits.Encrypted:
+		return nil, badEncryption("request encryption must be used with response encryption")
+	}
+	var k ResponseEncryptKey
+	if err := decodeObject(raw, &k); err != nil {
+		return nil, badEncryption("credential_response_encryption is malformed").WithParent(err)
+	}
+	if !slices.Contains(offered.Enc, k.Enc) || k.Zip != "" && !slices.Contains(offered.Zip, k.Zip) {
+		return nil, badEncryption("enc or zip is not offered")
+	}
+	// ParseRecipient wants alg ECDH-ES, a point on the curve and no private member.
+	if _, err := keys.ParseRecipient(k.JWK); err != nil || !slices.Contains(offered.Alg, keys.ECDHES) {
+		return nil, badEncryption("jwk is not acceptable").WithParent(err)
+	}
+	return &k, nil
 }
 
-// A DeferredRequest is 9.1.
-type DeferredRequest struct {
-	TransactionID      string              `json:"transaction_id"`
-	ResponseEncryption *ResponseEncryptKey `json:"credential_response_encryption,omitzero"`
+// word reads an optional string of 1 to 512 bytes; null is not a string.
+func word(raw jsontext.Value) (string, error) {
+	if raw == nil {
+		return "", nil
+	}
+	var s string
+	if raw.Kind() != '"' || json.Unmarshal(raw, &s) != nil || s == "" || len(s) > maxWord {
+		return "", badRequest("a name is empty, too long or not a string")
+	}
+	return s, nil
 }
 
-// DecodeDeferredRequest reads it: invalid_credential_request when malformed, invalid_transaction_id when absent.
-func DecodeDeferredRequest(body []byte, limits RequestLimits) (DeferredRequest, error) {
-	return DeferredRequest{}, errTODO
+// maxDepth bounds nesting: nothing here goes deeper than a data-integrity proof.
+const maxDepth = 32
+
+// decodeObject unmarshals an object, no deeper than maxDepth, without duplicate names or trailing data.
+func decodeObject(data []byte, into any) error {
+	if jsontext.Value(data).Kind() != '{' || tooDeep(data) {
+		return errors.New("not an object, or nested too deeply")
+	}
+	return json.Unmarshal(data, into)
 }
 
-// The events of a notification (11.1).
-const (
-	EventAccepted = "credential_accepted"
-	EventFailure  = "credential_failure"
-	EventDeleted  = "credential_deleted"
-)
-
-// A Notification is 11.1.
-type Notification struct {
-	NotificationID   string `json:"notification_id"`
-	Event            string `json:"event"`
-	EventDescription string `json:"event_description,omitzero"`
+// tooDeep counts brackets outside of strings; it does not validate.
+func tooDeep(data []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(data); i++ {
+		switch c := data[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
-// DecodeNotification reads it: invalid_notification_request when malformed, invalid_notification_id is the caller's.
-func DecodeNotification(body []byte) (Notification, error) { return Notification{}, errTODO }
+func (l RequestLimits) bytes() int {
+	if l.Bytes > 0 {
+		return l.Bytes
+	}
+	return 256 << 10
+}
+
+func badRequest(why string) *oauth.Error { return oauth.NewError(oauth.InvalidCredentialRequest, why) }
+
+func badEncryption(why string) *oauth.Error {
+	return oauth.NewError(oauth.InvalidEncryptionParameters, why)
+}
