@@ -88,7 +88,7 @@ func (a *Authority) Root() *x509.Certificate { return a.root }
 type LeafConfig struct {
 	CommonName   string
 	Organization string
-	URI          string // SAN URI: the DID; may be empty
+	URI          string // SAN URI: the DID; leave it empty where only the host counts (some libraries refuse it under constraints)
 	DNS          []string
 	Key          *PublicKey
 	NotBefore    time.Time

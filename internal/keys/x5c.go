@@ -10,6 +10,7 @@ import (
 	"encoding/asn1"
 	"encoding/pem"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -193,7 +194,11 @@ func verifyPath(certs []*x509.Certificate, p ChainPolicy) (*x509.Certificate, er
 	for _, c := range certs[1:] {
 		inter.AddCert(c)
 	}
-	paths, err := certs[0].Verify(x509.VerifyOptions{
+	leaf, err := withoutHostless(certs, p.Roots)
+	if err != nil {
+		return nil, err
+	}
+	paths, err := leaf.Verify(x509.VerifyOptions{
 		Roots: roots, Intermediates: inter, CurrentTime: p.Now,
 		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, // usages of the leaf are checked by checkLeaf
 	})
@@ -213,6 +218,28 @@ func verifyPath(certs []*x509.Certificate, p ChainPolicy) (*x509.Certificate, er
 		}
 	}
 	return nil, fmt.Errorf("%w: not one ordered path", ErrChain)
+}
+
+// withoutHostless copies the leaf without the SAN URIs that have no host: a DID is one, and since Go 1.26 the standard
+// library refuses such a name under any name constraint, whatever its type. RFC 5280 4.2.1.10 restricts URIs only
+// where URI constraints stand; there a URI without a host must fail, and does so here.
+func withoutHostless(certs, roots []*x509.Certificate) (*x509.Certificate, error) {
+	leaf := *certs[0]
+	leaf.URIs = nil
+	for _, u := range certs[0].URIs {
+		if u.Host != "" {
+			leaf.URIs = append(leaf.URIs, u)
+		}
+	}
+	if len(leaf.URIs) == len(certs[0].URIs) {
+		return certs[0], nil
+	}
+	for _, c := range slices.Concat(certs, roots) {
+		if len(c.PermittedURIDomains)+len(c.ExcludedURIDomains) > 0 {
+			return nil, fmt.Errorf("%w: a URI without a host under URI constraints", ErrChain)
+		}
+	}
+	return &leaf, nil
 }
 
 // X509Hash is base64url(SHA-256(DER of the leaf)): the client identifier of OpenID4VP 5.9.3.
