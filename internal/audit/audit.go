@@ -8,7 +8,7 @@
 //
 // One chain a tenant. Entry n of a chain is a row whose hash is
 //
-//	SHA-256( "dojang audit v1" 0x00 ‖ previous hash (32 bytes, zero for n = 1) ‖ f(chain) ‖ be64(n) ‖ be64(unix µs) ‖
+//	SHA-256( "dojang audit v1" 0x00 ‖ previous hash (32 bytes, zero for n = 1) ‖ f(chain) ‖ be64(n) ‖ be64(µs) ‖
 //	         f(actor) ‖ f(action) ‖ f(object) ‖ f(reason) ‖ f(detail) )      f(s) = be32(len(s)) ‖ s
 //
 // Times never go back within a chain: an entry gets max(now, previous entry's).
@@ -22,7 +22,14 @@ package audit
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"embed"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/sqldb"
@@ -33,11 +40,14 @@ var (
 	ErrUnavailable = errors.New("audit: log is unavailable")
 	// ErrTampered: the chain does not verify. The error text names the entry and the reason, not its content.
 	ErrTampered = errors.New("audit: chain does not verify")
-	// ErrEntry: an entry that must not be written (empty action, too long, control characters, a resident number).
+	// ErrEntry: an entry that must not be written (no action, too long, control characters, a resident number).
 	ErrEntry = errors.New("audit: entry refused")
 )
 
-var errTODO = errors.New("audit: not built yet")
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+const formatWord = "dojang audit v1\x00"
 
 // Config of a log.
 type Config struct {
@@ -47,14 +57,31 @@ type Config struct {
 	PseudonymKey []byte
 }
 
-// Log appends to the chains of one party's database.
-type Log struct{}
+// Log appends to the chains of one party's database. Safe for concurrent use; it keeps nothing in memory.
+type Log struct {
+	now func() time.Time
+	key []byte
+}
 
 // New refuses a short key.
-func New(cfg Config) (*Log, error) { return nil, errTODO }
+func New(cfg Config) (*Log, error) {
+	if len(cfg.PseudonymKey) < 32 {
+		return nil, errors.New("audit: the pseudonym key must have at least 32 bytes")
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Log{now: cfg.Now, key: append([]byte(nil), cfg.PseudonymKey...)}, nil
+}
 
 // Migrate makes the tables (party "audit").
-func (l *Log) Migrate(ctx context.Context, db *sqldb.DB) error { return errTODO }
+func (l *Log) Migrate(ctx context.Context, db *sqldb.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	return db.Migrate(ctx, "audit", files)
+}
 
 // Entry is one record. Chain and Action are required; every field is at most 256 bytes of printable text.
 type Entry struct {
@@ -66,12 +93,9 @@ type Entry struct {
 	Detail string // further machine-readable words, e.g. "copies=10"
 }
 
-// Append adds e to its chain: one hash, one insert. Errors wrap ErrUnavailable or ErrEntry, and must be returned from
-// the function given to Write.
-func (l *Log) Append(tx *sqldb.Tx, e Entry) error { return errTODO }
-
-// Pseudonym is a keyed hash of an object id that must not appear in the log: 32 hex digits.
-func (l *Log) Pseudonym(kind, id string) string { return "" }
+func (e Entry) fields() [6]string {
+	return [6]string{e.Chain, e.Actor, e.Action, e.Object, e.Reason, e.Detail}
+}
 
 // Checkpoint is the head of a chain: what a party anchors elsewhere from time to time.
 type Checkpoint struct {
@@ -81,35 +105,93 @@ type Checkpoint struct {
 	Time  time.Time `json:"time"` // of the entry
 }
 
-// Head returns the newest entry's checkpoint; Seq 0 for an empty chain.
-func (l *Log) Head(ctx context.Context, db *sqldb.DB, chain string) (Checkpoint, error) {
-	return Checkpoint{}, errTODO
+// head is the end of a chain within one shared transaction. Functions that join it append one after another.
+type head struct{ Checkpoint }
+
+type headKey string
+
+// Append adds e to its chain: one hash, one insert; the head is read and written once a shared transaction.
+// Errors wrap ErrUnavailable or ErrEntry, and must be returned from the function given to Write: then nothing of the
+// effect is kept either (THREATS J23).
+func (l *Log) Append(tx *sqldb.Tx, e Entry) error {
+	if err := e.check(); err != nil {
+		return err
+	}
+	v, err := tx.Local(headKey(e.Chain), func() (any, error) { return lockHead(tx, e.Chain) })
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	h := v.(*head)
+	next := h.next(l.now(), e)
+	if _, err := tx.Exec(`INSERT INTO audit_entry (chain, seq, at, actor, action, object, reason, detail, hash)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		e.Chain, next.Seq, next.Time, e.Actor, e.Action, e.Object, e.Reason, e.Detail, next.Hash[:]); err != nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	before := h.Checkpoint
+	tx.OnRollback(func() { h.Checkpoint = before })
+	h.Checkpoint = next
+	return nil
 }
 
-// Verify walks the whole chain and compares it with earlier checkpoints, each of which must lie on it.
-// Returns the number of entries checked; errors wrap ErrTampered.
-func (l *Log) Verify(ctx context.Context, db *sqldb.DB, chain string, earlier ...Checkpoint) (int64, error) {
-	return 0, errTODO
+// lockHead reads the head for this shared transaction and has it written back before the commit. The lock makes other
+// processes wait for our commit: a chain has one order.
+func lockHead(tx *sqldb.Tx, chain string) (*head, error) {
+	if _, err := tx.Exec("INSERT INTO audit_head (chain, seq, at, hash) VALUES (?, 0, 0, ?) ON CONFLICT (chain) DO NOTHING",
+		chain, make([]byte, 32)); err != nil {
+		return nil, err
+	}
+	h := &head{Checkpoint{Chain: chain}}
+	err := tx.LockRow("SELECT seq, at, hash FROM audit_head WHERE chain = ?", chain).Scan(&h.Seq, &h.Time, &h.Hash)
+	if err != nil {
+		return nil, err
+	}
+	tx.BeforeCommit(func(tx *sqldb.Tx) error {
+		n, err := tx.Exec("UPDATE audit_head SET seq = ?, at = ?, hash = ? WHERE chain = ?", h.Seq, h.Time, h.Hash[:], chain)
+		if err == nil && n != 1 {
+			err = errors.New("head is gone")
+		}
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		return nil
+	})
+	return h, nil
 }
 
-// A Record is an entry as it stands in the log.
-type Record struct {
-	Seq  int64
-	Time time.Time
-	Entry
-	Hash [32]byte
+// next is the checkpoint after e. Times are whole microseconds and never go back.
+func (c Checkpoint) next(now time.Time, e Entry) Checkpoint {
+	now = sqldb.FromMicros(sqldb.Micros(now))
+	if now.Before(c.Time) {
+		now = c.Time
+	}
+	n := Checkpoint{Chain: c.Chain, Seq: c.Seq + 1, Time: now}
+	n.Hash = n.hash(c.Hash, e)
+	return n
 }
 
-// List returns up to limit entries after seq, oldest first.
-func (l *Log) List(ctx context.Context, db *sqldb.DB, q ListQuery) ([]Record, error) { return nil, errTODO }
-
-// ListQuery selects entries of one chain.
-type ListQuery struct {
-	Chain  string
-	After  int64
-	Object string // "" for all
-	Limit  int    // default 100, at most 1000
+// hash of entry e as number c.Seq at c.Time after the entry with hash previous. The format is in the package doc.
+func (c Checkpoint) hash(previous [32]byte, e Entry) [32]byte {
+	b := make([]byte, 0, 512)
+	b = append(b, formatWord...)
+	b = append(b, previous[:]...)
+	b = appendField(b, e.Chain)
+	b = binary.BigEndian.AppendUint64(b, uint64(c.Seq))
+	b = binary.BigEndian.AppendUint64(b, uint64(sqldb.Micros(c.Time)))
+	fields := e.fields()
+	for _, f := range fields[1:] { // the chain stands before the number
+		b = appendField(b, f)
+	}
+	return sha256.Sum256(b)
 }
 
-// Chains lists the chains of a database.
-func (l *Log) Chains(ctx context.Context, db *sqldb.DB) ([]string, error) { return nil, errTODO }
+func appendField(b []byte, s string) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
+}
+
+// Pseudonym is a keyed hash of an object id that must not appear in the log: 32 hex digits.
+func (l *Log) Pseudonym(kind, id string) string {
+	m := hmac.New(sha256.New, l.key)
+	m.Write(appendField(appendField(nil, kind), id))
+	return hex.EncodeToString(m.Sum(nil)[:16])
+}

@@ -33,7 +33,7 @@ type engine interface {
 	borrow(ctx context.Context) (link, error)
 	release(l link, broken bool)
 	// begin words for writing and reading.
-	beginWrite() string
+	beginWrite() []string
 	beginRead() string
 	// savepointReads: an error of a mere SELECT aborts the shared transaction.
 	savepointReads() bool

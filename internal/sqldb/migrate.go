@@ -40,12 +40,6 @@ func (db *DB) Migrate(ctx context.Context, party string, migrations fs.FS) error
 		return fmt.Errorf("migrations of %s: %w", party, err)
 	}
 	err = db.Write(ctx, func(tx *Tx) error {
-		// Two processes may find the table missing at the same time; SQLite's BEGIN IMMEDIATE needs no further lock.
-		if db.Postgres() {
-			if _, err := tx.Exec("SELECT pg_advisory_xact_lock(7315224)"); err != nil {
-				return err
-			}
-		}
 		if _, err := tx.Exec(db.dialect(migrationsTable)); err != nil {
 			return err
 		}

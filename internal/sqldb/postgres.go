@@ -49,6 +49,11 @@ func openPostgres(ctx context.Context, cfg Config) (*pgEngine, error) {
 	return e, nil
 }
 
+// oneWriter lets one replica of a party write at a time, as SQLite does. Functions that joined hold their row locks
+// until the shared commit, in an order that nobody planned: without it two replicas would deadlock. It is sent together
+// with the first statement; a joined commit is faster than the concurrency it gives up.
+const oneWriter = "SELECT pg_advisory_xact_lock(7315224, hashtext(current_schema()))"
+
 // harden fixes what a URL must not choose: the extended protocol (the simple one has had injections, CVE-2024-27289,
 // CVE-2026-41889), durable commits, UTC, and bounds on waiting.
 func harden(c *pgx.ConnConfig) {
@@ -60,7 +65,7 @@ func harden(c *pgx.ConnConfig) {
 	for name, value := range map[string]string{
 		"synchronous_commit": "on", "timezone": "UTC", "standard_conforming_strings": "on",
 		"default_transaction_isolation": "read committed",
-		"lock_timeout":                  "5000", "statement_timeout": "30000", "idle_in_transaction_session_timeout": "30000",
+		"lock_timeout":                  "5000", "statement_timeout": "30000", "idle_in_transaction_session_timeout": "10000",
 	} {
 		c.RuntimeParams[name] = value
 	}
@@ -94,7 +99,7 @@ func (e *pgEngine) release(l link, broken bool) {
 }
 
 func (e *pgEngine) close()             { e.pool.Close() }
-func (*pgEngine) beginWrite() string   { return "BEGIN" }
+func (*pgEngine) beginWrite() []string { return []string{"BEGIN", oneWriter} }
 func (*pgEngine) beginRead() string    { return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" }
 func (*pgEngine) savepointReads() bool { return true }
 func (*pgEngine) forUpdate() string    { return " FOR UPDATE" }

@@ -12,7 +12,8 @@
 // A statement that failed dooms its function on both engines (PostgreSQL allows nothing else): later statements return
 // the same error, and Write returns it even when the function does not. ErrNotFound is an answer, not a failure. To
 // compare and set, count the rows that Exec changed or use ON CONFLICT … DO NOTHING.
-// Several processes may share one PostgreSQL database: unique constraints and [Tx.LockRow] serialise them.
+// Several replicas may share one PostgreSQL database: their transactions take turns, so what a function read stays true
+// until its commit. [Tx.LockRow] guards against other programs too.
 //
 // # One dialect
 //

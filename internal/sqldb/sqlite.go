@@ -132,7 +132,7 @@ func (e *liteEngine) close() {
 	}
 }
 
-func (*liteEngine) beginWrite() string      { return "BEGIN IMMEDIATE" }
+func (*liteEngine) beginWrite() []string    { return []string{"BEGIN IMMEDIATE"} }
 func (*liteEngine) beginRead() string       { return "BEGIN" }
 func (*liteEngine) savepointReads() bool    { return false }
 func (*liteEngine) forUpdate() string       { return "" }

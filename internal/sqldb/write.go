@@ -133,8 +133,10 @@ func (db *DB) transaction(batch []*call) (err error) {
 			db.abandon(ctx, err)
 		}
 	}()
-	if err := db.link.later(db.engine.beginWrite()); err != nil {
-		return fmt.Errorf("begin: %w", err)
+	for _, c := range db.engine.beginWrite() {
+		if err := db.link.later(c); err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
 	}
 	s := &shared{db: db, ctx: ctx, alone: len(batch) == 1}
 	for _, c := range batch {
