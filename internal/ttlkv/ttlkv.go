@@ -10,8 +10,11 @@
 package ttlkv
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -20,13 +23,18 @@ var (
 	ErrNotFound = errors.New("ttlkv: no such key")
 	// ErrMismatch: the server answered with another key's value; the connection is not to be believed.
 	ErrMismatch = errors.New("ttlkv: answer belongs to another key")
-	// ErrFull: the twin's memory bound is reached by keys that have not expired.
+	// ErrFull: the memory bound is reached by keys that have not expired.
 	ErrFull = errors.New("ttlkv: store is full")
 	// ErrUnavailable: the server cannot be reached. Callers fail closed or degrade as their doc says.
 	ErrUnavailable = errors.New("ttlkv: store is unavailable")
+	// ErrMisuse: a key, value or duration out of bounds.
+	ErrMisuse = errors.New("ttlkv: misuse")
 )
 
-var errTODO = errors.New("ttlkv: not built yet")
+const (
+	maxKey   = 256
+	maxValue = 1 << 20
+)
 
 // Config of a store.
 type Config struct {
@@ -40,74 +48,159 @@ type Config struct {
 	Prefix string
 }
 
+// A backend stores bytes under full keys. The Store has checked bounds, and checks answers.
+type backend interface {
+	setNX(ctx context.Context, key string, val []byte, ttl time.Duration) (bool, error)
+	set(ctx context.Context, key string, val []byte, ttl time.Duration) error
+	get(ctx context.Context, key string) ([]byte, error)
+	take(ctx context.Context, key string) ([]byte, error)
+	// incr also returns the key that the server says it counted.
+	incr(ctx context.Context, key string, window time.Duration) (echo string, n int64, left time.Duration, err error)
+	// reserve is GCRA: see Limiter. Also echoes the key.
+	reserve(ctx context.Context, key string, g gcra) (echo string, retry time.Duration, err error)
+	del(ctx context.Context, key string) error
+	publish(ctx context.Context, topic string, msg []byte) error
+	subscribe(ctx context.Context, topic string) (<-chan []byte, error)
+	ping(ctx context.Context) error
+	close() error
+}
+
 // Store is one key space. Keys are 1 to 256 bytes, values at most 1 MiB, ttl at least 1 ms. Safe for concurrent use.
-type Store struct{}
+type Store struct {
+	backend backend
+	prefix  string
+	shared  bool
+}
 
 // Open connects and asks for one answer.
-func Open(ctx context.Context, cfg Config) (*Store, error) { return nil, errTODO }
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if len(cfg.Prefix) > maxKey {
+		return nil, fmt.Errorf("%w: prefix is too long", ErrMisuse)
+	}
+	s := &Store{prefix: cfg.Prefix, shared: cfg.URL != ""}
+	var err error
+	if s.shared {
+		s.backend, err = openRedis(ctx, cfg.URL)
+	} else {
+		s.backend = newMemory(cfg)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Shared tells whether other replicas see the same keys.
+func (s *Store) Shared() bool { return s.shared }
 
 // SetNX stores only when the key is absent, and says whether it did.
 func (s *Store) SetNX(ctx context.Context, key string, val []byte, ttl time.Duration) (bool, error) {
-	return false, errTODO
+	if err := check(key, val, ttl); err != nil {
+		return false, err
+	}
+	return s.backend.setNX(ctx, s.prefix+key, seal(s.prefix+key, val), ttl)
 }
 
 // Set stores, replacing value and ttl.
 func (s *Store) Set(ctx context.Context, key string, val []byte, ttl time.Duration) error {
-	return errTODO
+	if err := check(key, val, ttl); err != nil {
+		return err
+	}
+	return s.backend.set(ctx, s.prefix+key, seal(s.prefix+key, val), ttl)
 }
 
 // Get returns the value or ErrNotFound.
-func (s *Store) Get(ctx context.Context, key string) ([]byte, error) { return nil, errTODO }
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	if err := check(key, nil, time.Second); err != nil {
+		return nil, err
+	}
+	raw, err := s.backend.get(ctx, s.prefix+key)
+	if err != nil {
+		return nil, err
+	}
+	return unseal(s.prefix+key, raw)
+}
 
 // Take returns the value and deletes it in one step: of many callers one gets it, the others ErrNotFound.
-func (s *Store) Take(ctx context.Context, key string) ([]byte, error) { return nil, errTODO }
+func (s *Store) Take(ctx context.Context, key string) ([]byte, error) {
+	if err := check(key, nil, time.Second); err != nil {
+		return nil, err
+	}
+	raw, err := s.backend.take(ctx, s.prefix+key)
+	if err != nil {
+		return nil, err
+	}
+	return unseal(s.prefix+key, raw)
+}
 
 // Incr counts in a window that opens with its first count and returns the count and the time the window has left.
 func (s *Store) Incr(ctx context.Context, key string, window time.Duration) (int64, time.Duration, error) {
-	return 0, 0, errTODO
+	if err := check(key, nil, window); err != nil {
+		return 0, 0, err
+	}
+	echo, n, left, err := s.backend.incr(ctx, s.prefix+key, window)
+	if err != nil {
+		return 0, 0, err
+	}
+	if echo != s.prefix+key {
+		return 0, 0, ErrMismatch
+	}
+	return n, left, nil
 }
 
 // Delete removes a key; an absent one is no error.
-func (s *Store) Delete(ctx context.Context, key string) error { return errTODO }
+func (s *Store) Delete(ctx context.Context, key string) error {
+	if err := check(key, nil, time.Second); err != nil {
+		return err
+	}
+	return s.backend.del(ctx, s.prefix+key)
+}
 
 // Publish sends to whoever listens now; nobody is no error. Delivery is at most once.
-func (s *Store) Publish(ctx context.Context, topic string, msg []byte) error { return errTODO }
+func (s *Store) Publish(ctx context.Context, topic string, msg []byte) error {
+	if err := check(topic, msg, time.Second); err != nil {
+		return err
+	}
+	return s.backend.publish(ctx, s.prefix+topic, msg)
+}
 
-// Subscribe receives until ctx ends, then the channel closes. A slow reader loses messages, never blocks a publisher.
+// Subscribe receives until ctx ends, then the channel closes. Messages published after it returned arrive; a slow
+// reader loses some, and never blocks a publisher.
 func (s *Store) Subscribe(ctx context.Context, topic string) (<-chan []byte, error) {
-	return nil, errTODO
+	if err := check(topic, nil, time.Second); err != nil {
+		return nil, err
+	}
+	return s.backend.subscribe(ctx, s.prefix+topic)
 }
 
 // Ping asks for one answer.
-func (s *Store) Ping(ctx context.Context) error { return errTODO }
+func (s *Store) Ping(ctx context.Context) error { return s.backend.ping(ctx) }
 
 // Close ends subscriptions too.
-func (s *Store) Close() error { return nil }
+func (s *Store) Close() error { return s.backend.close() }
 
-// Limiter allows Burst events at once and Rate a second for each key, counted over all replicas (GCRA).
-// When the store is unavailable it counts in this process alone: an outage of Redis neither opens nor shuts the door.
-type Limiter struct {
-	Store *Store
-	Name  string // part of the key: one limiter a purpose
-	Rate  float64
-	Burst int
+func check(key string, val []byte, ttl time.Duration) error {
+	switch {
+	case key == "" || len(key) > maxKey:
+		return fmt.Errorf("%w: key of %d bytes", ErrMisuse, len(key))
+	case len(val) > maxValue:
+		return fmt.Errorf("%w: value of %d bytes", ErrMisuse, len(val))
+	case ttl < time.Millisecond:
+		return fmt.Errorf("%w: ttl below 1 ms", ErrMisuse)
+	}
+	return nil
 }
 
-// Allow takes one event of key. When refused, retry says how long until the next is allowed.
-func (l *Limiter) Allow(ctx context.Context, key string, now time.Time) (ok bool, retry time.Duration) {
-	return false, time.Second
+// A stored value is be16(length of the full key) ‖ full key ‖ value.
+func seal(key string, val []byte) []byte {
+	b := make([]byte, 0, 2+len(key)+len(val))
+	b = binary.BigEndian.AppendUint16(b, uint16(len(key)))
+	return append(append(b, key...), val...)
 }
 
-// Epoch is a random word kept in the store that server nonces (DPoP) carry. When the store loses it, a new one is
-// drawn, and every nonce of the old one is refused.
-type Epoch struct {
-	Store *Store
-	Name  string
-	TTL   time.Duration // life of an epoch, at least twice the nonces'
+func unseal(key string, raw []byte) ([]byte, error) {
+	if len(raw) < 2+len(key) || int(binary.BigEndian.Uint16(raw)) != len(key) || !bytes.Equal(raw[2:2+len(key)], []byte(key)) {
+		return nil, ErrMismatch
+	}
+	return raw[2+len(key):], nil
 }
-
-// Current returns the epoch, drawing one when it is gone. 22 characters, base64url.
-func (e *Epoch) Current(ctx context.Context) (string, error) { return "", errTODO }
-
-// Valid tells whether word is the current epoch; never draws a new one. Constant time.
-func (e *Epoch) Valid(ctx context.Context, word string) (bool, error) { return false, errTODO }
