@@ -11,6 +11,7 @@ import (
 
 	abci "github.com/cometbft/cometbft/abci/types"
 	cmtcfg "github.com/cometbft/cometbft/config"
+	mempl "github.com/cometbft/cometbft/mempool"
 	cmtnode "github.com/cometbft/cometbft/node"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
@@ -42,8 +43,9 @@ type engine struct {
 	node *cmtnode.Node
 	dbs  *databases
 	// states is the engine's state store, for validator sets of old heights.
-	states sm.Store
-	solo   bool
+	states  sm.Store
+	chainID string
+	solo    bool
 }
 
 const (
@@ -75,6 +77,11 @@ func (c engineConfig) settings() *cmtcfg.Config {
 	cfg.Consensus.TimeoutPrevoteDelta = 100 * time.Millisecond
 	cfg.Consensus.TimeoutPrecommit = 200 * time.Millisecond
 	cfg.Consensus.TimeoutPrecommitDelta = 100 * time.Millisecond
+	if len(c.Genesis.Validators) == 1 { // nobody to wait for: a round that a crash interrupted is given up at once
+		cfg.Consensus.TimeoutPropose = 50 * time.Millisecond
+		cfg.Consensus.TimeoutPrevote = 20 * time.Millisecond
+		cfg.Consensus.TimeoutPrecommit = 20 * time.Millisecond
+	}
 	cfg.Consensus.TimeoutCommit = 0
 	cfg.Consensus.SkipTimeoutCommit = true
 	cfg.Consensus.CreateEmptyBlocks = true
@@ -89,7 +96,7 @@ func (c engineConfig) settings() *cmtcfg.Config {
 
 // openEngine opens the stores and replays what the application has not seen yet.
 func openEngine(c engineConfig) (*engine, error) {
-	e := &engine{dbs: &databases{dir: filepath.Join(c.Home, "data")}, solo: len(c.Genesis.Validators) == 1}
+	e := &engine{dbs: &databases{dir: filepath.Join(c.Home, dataDir)}, chainID: c.Genesis.ChainID, solo: len(c.Genesis.Validators) == 1}
 	node, err := cmtnode.NewNode(c.settings(), c.Signer, c.NodeKey, proxy.NewLocalClientCreator(c.App),
 		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, e.dbs.provide,
 		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
@@ -129,6 +136,20 @@ func (e *engine) stop(ctx context.Context) error {
 		}
 	}
 	return errors.Join(err, e.dbs.close())
+}
+
+// check hands a transaction to the mempool; its code arrives on verdict.
+func (e *engine) check(tx []byte, verdict chan<- uint32) error {
+	return e.node.Mempool().CheckTx(tx, func(res *abci.ResponseCheckTx) { verdict <- res.Code }, mempl.TxInfo{})
+}
+
+// headerTime of a height; false while there is no such header.
+func (e *engine) headerTime(height uint64) (time.Time, bool) {
+	meta := e.node.BlockStore().LoadBlockMeta(int64(height))
+	if meta == nil {
+		return time.Time{}, false
+	}
+	return meta.Header.Time, true
 }
 
 // ErrSignState: the sign state is older than the chain; a backup was restored over it, and the key might sign twice.

@@ -30,6 +30,7 @@ var (
 const (
 	maxBatch   = 100                  // operations an envelope
 	maxQueued  = 4096                 // operations waiting for an envelope
+	maxTries   = 4                    // envelopes a batch, while the chain refuses them
 	maxBytes   = MaxTx - 16<<10       // of operations an envelope
 	joinWindow = 2 * time.Millisecond // how long a first caller waits for others
 	// outcomeWait is when an envelope that no block took counts as lost: the mempool dropped it.
@@ -40,17 +41,18 @@ const (
 type gatewayConfig struct {
 	Seal   func(operations [][]byte) (envelope []byte, err error) // signs a sponsored envelope
 	Send   func(envelope []byte) error                            // into the mempool; ErrBusy, ErrRefusedEnvelope
-	Admits func() error                                           // ErrNotAdmitting
+	Admits func(ctx context.Context) error                        // ErrNotAdmitting
 	Now    func() time.Time
 }
 
 // A gateway joins the operations of waiting callers into envelopes and tells each caller its outcome
 // once the header that proves it exists (H27).
 type gateway struct {
-	cfg  gatewayConfig
-	work chan *submission
-	done chan struct{} // closed by stop
-	wg   sync.WaitGroup
+	cfg   gatewayConfig
+	work  chan *submission
+	again chan *batch   // refused with its envelope: a nonce that another gateway of this member has used
+	done  chan struct{} // closed by stop
+	wg    sync.WaitGroup
 
 	mu       sync.Mutex
 	sent     map[[32]byte]*batch // by SHA-256 of the envelope
@@ -71,11 +73,12 @@ type submission struct {
 type batch struct {
 	members  []*submission
 	sentAt   time.Time
+	tries    int
 	outcomes []registry.Outcome // set when executed
 }
 
 func newGateway(cfg gatewayConfig) *gateway {
-	g := &gateway{cfg: cfg, work: make(chan *submission, maxQueued), done: make(chan struct{}), sent: map[[32]byte]*batch{}}
+	g := &gateway{cfg: cfg, work: make(chan *submission, maxQueued), again: make(chan *batch, 64), done: make(chan struct{}), sent: map[[32]byte]*batch{}}
 	g.wg.Add(1)
 	go g.run()
 	return g
@@ -83,7 +86,7 @@ func newGateway(cfg gatewayConfig) *gateway {
 
 // submit waits for the outcomes of operations, at most maxBatch, in order.
 func (g *gateway) submit(ctx context.Context, operations [][]byte) ([]registry.Outcome, error) {
-	if err := g.cfg.Admits(); err != nil {
+	if err := g.cfg.Admits(ctx); err != nil {
 		return nil, err
 	}
 	s := &submission{operations: operations, ready: make(chan struct{})}
@@ -134,6 +137,9 @@ func (g *gateway) run() {
 		if held == nil {
 			select {
 			case held = <-g.work:
+			case b := <-g.again:
+				g.send(b)
+				continue
 			case <-g.done:
 				return
 			}
@@ -160,47 +166,73 @@ func (g *gateway) run() {
 			break
 		}
 		window.Stop()
-		g.send(b, size)
+		g.mu.Lock()
+		g.queued -= size
+		g.mu.Unlock()
+		g.send(b)
 	}
 }
 
-func (g *gateway) send(b *batch, size int) {
-	operations := make([][]byte, 0, size)
+// send seals and sends; an envelope that the mempool refuses is sealed again with another nonce.
+func (g *gateway) send(b *batch) {
+	for b.tries++; ; b.tries++ {
+		err := g.trySend(b)
+		if err == nil {
+			return
+		}
+		if b.tries >= maxTries || !errors.Is(err, ErrRefusedEnvelope) {
+			b.answer(err)
+			return
+		}
+	}
+}
+
+func (g *gateway) trySend(b *batch) error {
+	var operations [][]byte
 	for _, s := range b.members {
 		operations = append(operations, s.operations...)
 	}
 	envelope, err := g.cfg.Seal(operations)
-	g.mu.Lock()
-	g.queued -= size
-	key := sha256.Sum256(envelope)
-	if err == nil {
-		b.sentAt = g.cfg.Now()
-		g.sent[key] = b // before Send: it may execute at once
-	}
-	g.mu.Unlock()
-	if err == nil {
-		err = g.cfg.Send(envelope)
-	}
 	if err != nil {
+		return err
+	}
+	key := sha256.Sum256(envelope)
+	g.mu.Lock()
+	b.sentAt = g.cfg.Now()
+	g.sent[key] = b // before Send: it may execute at once
+	g.mu.Unlock()
+	if err := g.cfg.Send(envelope); err != nil {
 		g.mu.Lock()
 		delete(g.sent, key)
 		g.mu.Unlock()
-		b.answer(err)
+		return err
 	}
+	return nil
 }
 
-// onExecuted takes what a block made of one envelope.
+// onExecuted takes what a block made of one envelope; no outcomes: the block refused the envelope itself, and nothing in
+// it ran. Never blocks.
 func (g *gateway) onExecuted(envelope []byte, outcomes []registry.Outcome) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if len(g.sent) == 0 { // replay, or another node's traffic
+		return
+	}
 	key := sha256.Sum256(envelope)
 	b, ok := g.sent[key]
 	if !ok {
 		return
 	}
 	delete(g.sent, key)
-	b.outcomes = outcomes
-	g.executed = append(g.executed, b)
+	if b.outcomes = outcomes; len(outcomes) > 0 {
+		g.executed = append(g.executed, b)
+		return
+	}
+	select {
+	case g.again <- b:
+	default:
+		go b.answer(ErrRefusedEnvelope)
+	}
 }
 
 // onHeader tells that the next header exists: what was executed before it is provable.

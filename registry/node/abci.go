@@ -1,0 +1,100 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	abci "github.com/cometbft/cometbft/abci/types"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
+)
+
+// application is the adapter between the engine and the state machine. The engine calls it under one lock.
+type application struct {
+	abci.BaseApplication
+
+	machine *chain.Machine
+	chainID string
+	peers   []string // ids that may connect; nobody else
+
+	// Told from inside the engine's lock: must not block.
+	onExecuted func(tx []byte, result chain.Result)
+	onHeader   func(height uint64) // a header is decided and stored; states below it are provable
+	onCommit   func(height uint64, changed bool)
+
+	appHash []byte // of the newest state
+	pending bool   // the executed block changes the state
+}
+
+var _ abci.Application = (*application)(nil)
+
+func (a *application) Info(context.Context, *abci.RequestInfo) (*abci.ResponseInfo, error) {
+	info := a.machine.Info()
+	a.appHash = info.AppHash
+	return &abci.ResponseInfo{Data: "dojang", AppVersion: chain.AppVersion, LastBlockHeight: int64(info.Height),
+		LastBlockAppHash: info.AppHash}, nil
+}
+
+func (a *application) InitChain(_ context.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
+	g, err := chain.ParseGenesis(req.AppStateBytes)
+	if err != nil {
+		return nil, fmt.Errorf("app state of the genesis: %w", err)
+	}
+	hash, err := a.machine.InitGenesis(g, uint64(req.InitialHeight))
+	if err != nil {
+		return nil, err
+	}
+	a.appHash = hash
+	return &abci.ResponseInitChain{AppHash: hash}, nil
+}
+
+func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	r := a.machine.CheckTx(req.Tx)
+	return &abci.ResponseCheckTx{Code: abciCode(r.Code), Codespace: string(r.Code), GasWanted: int64(len(r.Operations))}, nil
+}
+
+func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
+	// The engine stores a block with its votes before it hands it over, so header h is there and proves state h-1.
+	a.onHeader(uint64(req.Height))
+	results, hash, err := a.machine.Execute(chain.Block{Height: uint64(req.Height), Time: req.Time, Hash: [32]byte(req.Hash), Txs: req.Txs})
+	if err != nil {
+		return nil, fmt.Errorf("execute block %d: %w", req.Height, err)
+	}
+	out := &abci.ResponseFinalizeBlock{AppHash: hash, TxResults: make([]*abci.ExecTxResult, len(results))}
+	for i, r := range results {
+		out.TxResults[i] = &abci.ExecTxResult{Code: abciCode(r.Code), Data: r.Data()}
+		a.onExecuted(req.Txs[i], r)
+	}
+	a.pending = !slices.Equal(hash, a.appHash)
+	a.appHash = hash
+	return out, nil
+}
+
+func (a *application) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {
+	if err := a.machine.Commit(); err != nil {
+		return nil, fmt.Errorf("commit: %w", err)
+	}
+	a.onCommit(a.machine.Info().Height, a.pending)
+	return &abci.ResponseCommit{}, nil
+}
+
+// Query answers the engine's peer filter and nothing else: readers go through Evidence.
+func (a *application) Query(_ context.Context, req *abci.RequestQuery) (*abci.ResponseQuery, error) {
+	if strings.HasPrefix(req.Path, "/p2p/filter/addr/") { // who is behind the address is known after the handshake
+		return &abci.ResponseQuery{}, nil
+	}
+	if id, ok := strings.CutPrefix(req.Path, "/p2p/filter/id/"); ok && slices.Contains(a.peers, id) {
+		return &abci.ResponseQuery{}, nil
+	}
+	return &abci.ResponseQuery{Code: 1, Log: "refused"}, nil
+}
+
+func abciCode(c registry.Code) uint32 {
+	if c == registry.CodeOK {
+		return abci.CodeTypeOK
+	}
+	return 1
+}

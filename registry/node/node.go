@@ -1,0 +1,338 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	mempl "github.com/cometbft/cometbft/mempool"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/privval"
+	"github.com/cometbft/cometbft/types"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
+)
+
+// Config of a Node.
+type Config struct {
+	Home   string   // made by Init and Genesis.Write
+	Listen string   // host:port of the peer protocol; default 127.0.0.1:0, enough for one validator
+	Peers  []string // id@host:port of the other validators; nobody else may connect (the allow-list of ids)
+	// Sponsor signs envelopes; nil: the plain key file in Home, in a development network only.
+	Sponsor crypto.Signer
+	// Statuses keeps published lists; nil: <Home>/status. Hand in one that a status host shares.
+	Statuses *StatusStore
+	// Fetch gets lists from issuers' publishers; nil: none are fetched.
+	Fetch Fetch
+	// Types are the type metadata documents to serve; a document that the chain's digest contradicts is never served.
+	Types []TypeMetadata
+	// DoubleSignBlocks refuses a start when one of that many newest blocks carries our signature (another copy of the key may
+	// be running). 0: the sign state alone decides. A clean restart has to wait that many blocks, one validator for ever.
+	DoubleSignBlocks int64
+	Chain            chain.Config // of the state machine
+	Now              func() time.Time
+	Logger           *slog.Logger // nil: silent
+}
+
+// A Node is one node of the chain. Safe for concurrent use; Start and Stop may alternate.
+type Node struct {
+	cfg      Config
+	genesis  *types.GenesisDoc
+	chain    chain.Genesis
+	signer   *privval.FilePV
+	peer     *p2p.NodeKey
+	sponsor  registry.SigningKey
+	member   string // whose gateway this is; "" for none: reading only
+	statuses *StatusStore
+
+	mu  sync.Mutex // of Start and Stop
+	run atomic.Pointer[running]
+}
+
+// running is what lives from Start to Stop.
+type running struct {
+	engine   *engine
+	machine  *chain.Machine
+	gateway  *gateway
+	follower *follower
+	proofs   *proofCache
+	newest   atomic.Uint64 // height of the newest decided header
+	changed  sync.Map      // DID of an issuer -> struct{}: epochs executed and not yet committed
+
+	nonceMu sync.Mutex
+	nonce   uint64 // the last one used
+
+	watchMu sync.Mutex
+	watch   chan struct{} // closed at the next header
+}
+
+// ErrDown: the node is not started.
+var ErrDown = errors.New("node: not running")
+
+// New reads the home folder. Nothing runs before Start.
+func New(cfg Config) (*Node, error) {
+	if cfg.Home == "" {
+		return nil, errors.New("node: Config.Home is required")
+	}
+	if cfg.Listen == "" {
+		cfg.Listen = "127.0.0.1:0"
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	n := &Node{cfg: cfg}
+	var err error
+	if n.genesis, err = loadGenesis(cfg.Home); err != nil {
+		return nil, err
+	}
+	if n.chain, err = chain.ParseGenesis(n.genesis.AppState); err != nil {
+		return nil, fmt.Errorf("read genesis: %w", err)
+	}
+	if err := checkGenesis(n.genesis, n.chain); err != nil {
+		return nil, err
+	}
+	if n.peer, err = p2p.LoadNodeKey(filepath.Join(cfg.Home, "node_key.json")); err != nil {
+		return nil, fmt.Errorf("read node key: %w", err)
+	}
+	if err := n.findSponsor(); err != nil {
+		return nil, err
+	}
+	if n.statuses = cfg.Statuses; n.statuses == nil {
+		if n.statuses, err = OpenStatusStore(filepath.Join(cfg.Home, "status")); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// findSponsor looks up whose gateway this is by its key. A node of nobody can read, not sponsor.
+func (n *Node) findSponsor() error {
+	signer := n.cfg.Sponsor
+	if signer == nil {
+		if !n.chain.Development {
+			return errors.New("node: Config.Sponsor is required outside of development networks")
+		}
+		key, err := loadSponsor(n.cfg.Home)
+		if err != nil {
+			return fmt.Errorf("read sponsor key: %w", err)
+		}
+		signer = key
+	}
+	public, err := registry.NewPublicKey(signer.Public())
+	if err != nil {
+		return fmt.Errorf("sponsor key: %w", err)
+	}
+	name, err := public.Multikey()
+	if err != nil {
+		return fmt.Errorf("sponsor key: %w", err)
+	}
+	for _, m := range n.chain.Members {
+		if m.SponsorKey == name {
+			n.member = m.ID
+		}
+	}
+	n.sponsor = registry.SigningKey{Role: n.member, Public: public, Signer: rawSigner{signer}}
+	return nil
+}
+
+// rawSigner makes the raw signatures that registry wants of an Ed25519 crypto.Signer.
+type rawSigner struct{ key crypto.Signer }
+
+func (s rawSigner) Sign(message []byte) ([]byte, error) {
+	if _, ok := s.key.Public().(ed25519.PublicKey); !ok {
+		return nil, errors.New("sponsor keys are Ed25519")
+	}
+	return s.key.Sign(nil, message, crypto.Hash(0))
+}
+
+// Start replays what a crash left and joins the network. It returns when the node runs, which is before it admits
+// operations after a pause (see Health).
+func (n *Node) Start(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.run.Load() != nil {
+		return errors.New("node: already running")
+	}
+	signer, err := loadSigner(n.cfg.Home, false)
+	if err != nil {
+		return err
+	}
+	n.signer = signer
+	db, err := chain.Open(filepath.Join(n.cfg.Home, dataDir))
+	if err != nil {
+		return fmt.Errorf("open state: %w", err)
+	}
+	machine, err := chain.New(db, n.cfg.Chain)
+	if err != nil {
+		return errors.Join(fmt.Errorf("open state: %w", err), db.Close())
+	}
+	r := &running{machine: machine, proofs: newProofCache(), watch: make(chan struct{})}
+	app := &application{machine: machine, chainID: n.chain.ChainID, peers: peerIDs(n.cfg.Peers),
+		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
+		onHeader:   func(h uint64) { r.header(h) },
+		onCommit:   func(uint64, bool) { r.committed() }}
+	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
+		Seal:   func(ops [][]byte) ([]byte, error) { return n.seal(r, ops) },
+		Send:   func(tx []byte) error { return r.send(tx) },
+		Admits: func(ctx context.Context) error { return n.admits(ctx, r) }})
+	if n.cfg.Fetch != nil {
+		r.follower = newFollower(followerConfig{Store: n.statuses, Fetch: n.cfg.Fetch, Epoch: r.statusEpoch,
+			Endpoint: r.publisher, Log: n.cfg.Logger})
+	}
+	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
+		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, Logger: n.cfg.Logger})
+	if err == nil {
+		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))
+		err = r.engine.start()
+	}
+	if err != nil {
+		r.gateway.stop()
+		if r.follower != nil {
+			r.follower.stop()
+		}
+		return errors.Join(err, machine.Close())
+	}
+	n.run.Store(r)
+	n.follow(r)
+	return nil
+}
+
+// Stop ends the node and closes its stores; callers that wait for outcomes get ErrStopped. Start may follow.
+func (n *Node) Stop(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.run.Swap(nil)
+	if r == nil {
+		return ErrDown
+	}
+	if r.follower != nil {
+		r.follower.stop()
+	}
+	err := r.engine.stop(ctx)
+	r.gateway.stop()
+	r.header(0) // wakes who waits for a header
+	return errors.Join(err, r.machine.Close())
+}
+
+// executed runs inside the engine's lock.
+func (n *Node) executed(r *running, tx []byte, res chain.Result) {
+	if r.gateway != nil {
+		r.gateway.onExecuted(tx, res.Operations)
+	}
+	// Parsing twice would cost every transaction; the name of the kind stands in the bytes of those that matter.
+	if res.Code != registry.CodeOK || !bytes.Contains(tx, []byte(registry.KindStatusEpoch)) {
+		return
+	}
+	parsed, err := registry.ParseTransaction(tx, n.chain.Network)
+	if err != nil {
+		return
+	}
+	for i, raw := range parsed.Operations {
+		if op, err := registry.ParseOperation(raw); err == nil && op.Kind() == registry.KindStatusEpoch &&
+			i < len(res.Operations) && res.Operations[i].Code == string(registry.CodeOK) {
+			r.changed.Store(op.DID, struct{}{})
+		}
+	}
+}
+
+func (r *running) header(height uint64) {
+	if height > 0 {
+		r.newest.Store(height)
+	}
+	r.watchMu.Lock()
+	close(r.watch)
+	r.watch = make(chan struct{})
+	r.watchMu.Unlock()
+	if r.gateway != nil {
+		r.gateway.onHeader()
+	}
+}
+
+func (r *running) committed() {
+	r.changed.Range(func(issuer, _ any) bool {
+		r.changed.Delete(issuer)
+		if r.follower != nil {
+			r.follower.wake(issuer.(registry.DID))
+		}
+		return true
+	})
+}
+
+// seal signs an envelope with the next nonce.
+func (n *Node) seal(r *running, operations [][]byte) ([]byte, error) {
+	account, err := r.machine.Sponsor(n.member)
+	if err != nil {
+		return nil, fmt.Errorf("read sponsor account: %w", err)
+	}
+	r.nonceMu.Lock()
+	r.nonce = max(r.nonce, account.Highest) + 1
+	nonce := r.nonce
+	r.nonceMu.Unlock()
+	return registry.Transaction{Network: n.chain.Network, ChainID: n.chain.ChainID, Sponsor: n.member, Nonce: nonce,
+		Operations: operations}.Sign(n.sponsor)
+}
+
+// send puts an envelope into the mempool.
+func (r *running) send(envelope []byte) error {
+	verdict := make(chan uint32, 1)
+	err := r.engine.check(envelope, verdict)
+	switch {
+	case errors.As(err, new(mempl.ErrMempoolIsFull)):
+		return ErrBusy
+	case err != nil:
+		return fmt.Errorf("submit envelope: %w", err)
+	case <-verdict != 0:
+		return ErrRefusedEnvelope
+	}
+	return nil
+}
+
+// admits waits a little for the first fresh header after a start, then refuses.
+func (n *Node) admits(ctx context.Context, r *running) error {
+	if n.member == "" {
+		return ErrNotAdmitting
+	}
+	deadline := time.Now().Add(min(3*n.Heartbeat(), 5*time.Second))
+	for {
+		r.watchMu.Lock()
+		next := r.watch
+		r.watchMu.Unlock()
+		if at, ok := r.engine.headerTime(r.newest.Load()); ok && n.cfg.Now().Sub(at) <= 2*n.Heartbeat() {
+			return nil
+		}
+		wait := time.NewTimer(time.Until(deadline))
+		select {
+		case <-next:
+			wait.Stop()
+		case <-wait.C:
+			return ErrNotAdmitting
+		case <-ctx.Done():
+			wait.Stop()
+			return ErrNotAdmitting
+		case <-r.gateway.done:
+			wait.Stop()
+			return ErrStopped
+		}
+	}
+}
+
+func peerIDs(peers []string) []string {
+	ids := make([]string, 0, len(peers))
+	for _, p := range peers {
+		id, _, _ := bytes.Cut([]byte(p), []byte("@"))
+		ids = append(ids, string(id))
+	}
+	return ids
+}

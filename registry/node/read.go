@@ -1,0 +1,265 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
+	"github.com/dojang-id/dojang/registry/evidence"
+)
+
+// Submit hands signed operations to this node's gateway, in order, and returns when their outcomes are provable (H27).
+// Errors: ErrNotAdmitting, ErrBusy, ErrTooMany, ErrRefusedEnvelope, ErrUnknown, ErrStopped, ErrDown. An operation that the rules refuse is
+// an Outcome with its code, not an error.
+func (n *Node) Submit(ctx context.Context, operations ...[]byte) ([]registry.Outcome, error) {
+	r := n.run.Load()
+	if r == nil {
+		return nil, ErrDown
+	}
+	if len(operations) == 0 {
+		return nil, nil
+	}
+	return r.gateway.submit(ctx, operations)
+}
+
+var _ registry.Submitter = (*Node)(nil)
+
+// Network that this node belongs to.
+func (n *Node) Network() string { return n.chain.Network }
+
+// ChainID of the network.
+func (n *Node) ChainID() string { return n.chain.ChainID }
+
+// Development reports a network of one validator, which readers may track without a witness.
+func (n *Node) Development() bool { return n.chain.Development }
+
+// Heartbeat is the longest time between two headers of a healthy network.
+func (n *Node) Heartbeat() time.Duration {
+	if n.chain.Heartbeat == 0 {
+		return 10 * time.Second
+	}
+	return time.Duration(n.chain.Heartbeat) * time.Millisecond
+}
+
+// Statuses is the store of published lists.
+func (n *Node) Statuses() *StatusStore { return n.statuses }
+
+// Genesis is the genesis file.
+func (n *Node) Genesis() ([]byte, error) { return os.ReadFile(filepath.Join(n.cfg.Home, genesisFile)) }
+
+// Members of the network, from its genesis.
+func (n *Node) Members() []chain.GenesisMember { return n.chain.Members }
+
+// LightBlock of a height as the engine's protobuf; 0: the newest. Errors: ErrDown, ErrTooHigh, registry.ErrNotFound (pruned).
+func (n *Node) LightBlock(height uint64) ([]byte, error) {
+	r := n.run.Load()
+	if r == nil {
+		return nil, ErrDown
+	}
+	lb, err := r.engine.lightBlock(height)
+	if err != nil {
+		return nil, err
+	}
+	pb, err := lb.ToProto()
+	if err != nil {
+		return nil, fmt.Errorf("encode light block: %w", err)
+	}
+	return pb.Marshal()
+}
+
+// Trust is a trust file's content that begins at the newest header: for the network's own tools (the demo, a
+// published bundle), never for a reader that got it from a node.
+func (n *Node) Trust(expires time.Time) (evidence.Trust, error) {
+	r := n.run.Load()
+	if r == nil {
+		return evidence.Trust{}, ErrDown
+	}
+	signed, set, err := r.engine.signedHeader(0)
+	if err != nil {
+		return evidence.Trust{}, err
+	}
+	return evidence.Trust{Number: 1, Network: n.chain.Network, ChainID: n.chain.ChainID, Development: n.chain.Development,
+		Height: signed.Header.Height, Hash: signed.Header.Hash(), Time: signed.Header.Time, Expires: expires,
+		TrustingPeriod: trustingPeriod, Validators: set}, nil
+}
+
+const trustingPeriod = 30 * 24 * time.Hour // DESIGN 4
+
+// A Health says whether the node's answers are current.
+type Health struct {
+	State  string    // "ok", "syncing" (catching up), "stuck" (no header for two heartbeats), "down"
+	Height uint64    // newest header
+	Time   time.Time // of that header
+	Peers  int
+}
+
+// Health of the node now.
+func (n *Node) Health() Health {
+	r := n.run.Load()
+	if r == nil {
+		return Health{State: "down"}
+	}
+	h := Health{State: "ok", Height: r.newest.Load(), Peers: r.engine.node.Switch().Peers().Size()}
+	h.Time, _ = r.engine.headerTime(h.Height)
+	switch {
+	case r.engine.node.ConsensusReactor().WaitSync():
+		h.State = "syncing"
+	case n.cfg.Now().Sub(h.Time) > 2*n.Heartbeat()+time.Second:
+		h.State = "stuck"
+	}
+	return h
+}
+
+// WaitHeight returns when a header of at least that height exists.
+func (n *Node) WaitHeight(ctx context.Context, height uint64) error {
+	r := n.run.Load()
+	if r == nil {
+		return ErrDown
+	}
+	for {
+		r.watchMu.Lock()
+		next := r.watch
+		r.watchMu.Unlock()
+		if r.newest.Load() >= height {
+			return nil
+		}
+		select {
+		case <-next:
+		case <-r.gateway.done:
+			return ErrStopped
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// A Version selects a version of a DID document: by id (its place in the DID's history), by time, or the newest.
+type Version struct {
+	ID   string
+	Time time.Time
+}
+
+// A Document is a DID document with its metadata, both JSON.
+type Document struct {
+	JSON        []byte
+	Metadata    []byte
+	Deactivated bool
+}
+
+// Document of a DID, without proof. Errors: ErrDown, registry.ErrNotFound.
+func (n *Node) Document(d registry.DID, v Version) (Document, error) {
+	r := n.run.Load()
+	if r == nil {
+		return Document{}, ErrDown
+	}
+	record, err := r.machine.DID(d)
+	if err != nil {
+		return Document{}, err
+	}
+	if v.ID != "" && v.ID != strconv.FormatUint(record.DID.Seq, 10) {
+		return Document{}, registry.ErrNotFound
+	}
+	out := Document{Deactivated: record.DID.Deactivated != 0}
+	if out.JSON, err = record.Document(); err != nil {
+		return Document{}, err
+	}
+	out.Metadata, err = record.Metadata()
+	return out, err
+}
+
+// StatusEpoch is the newest epoch of an issuer, without proof.
+func (r *running) statusEpoch(d registry.DID) (registry.StatusEpoch, error) {
+	fact, _, err := r.machine.Status(d)
+	if err != nil {
+		return registry.StatusEpoch{}, err
+	}
+	return registry.StatusEpoch{Issuer: d, Sequence: fact.Sequence, IssuedAt: time.Unix(fact.IssuedAt, 0).UTC(),
+		NextUpdate: time.Unix(fact.NextUpdate, 0).UTC(), Root: fact.Root}, nil
+}
+
+// publisher is the endpoint to fetch an issuer's lists from: that of who signed the epoch (the second status operator
+// carries on when the issuer is gone), otherwise the issuer's.
+func (r *running) publisher(issuer registry.DID) (string, error) {
+	who := []registry.DID{issuer}
+	if fact, _, err := r.machine.Status(issuer); err == nil {
+		if signer, _, err := registry.ParseDIDURL(fact.Signer); err == nil && signer != issuer {
+			who = []registry.DID{signer, issuer}
+		}
+	}
+	for _, d := range who {
+		record, err := r.machine.DID(d)
+		if err != nil {
+			continue
+		}
+		for _, s := range record.Services {
+			if s.Fact.Type == publisherService && s.Fact.Removed == 0 {
+				return strings.TrimSuffix(s.Fact.Endpoint, "/"), nil
+			}
+		}
+	}
+	return "", errors.New("issuer has no " + publisherService)
+}
+
+// follow catches up with epochs that were written while this node was down.
+func (n *Node) follow(r *running) {
+	if r.follower == nil {
+		return
+	}
+	_ = r.machine.Iterate([]byte("d/"), func(key, _ []byte) bool {
+		if id, ok := strings.CutSuffix(strings.TrimPrefix(string(key), "d/"), "/status/latest"); ok {
+			r.follower.wake(registry.DID("did:dojang:" + n.chain.Network + ":" + id))
+		}
+		return true
+	})
+}
+
+// A TypeMetadata is a type metadata document (SD-JWT VC).
+type TypeMetadata struct {
+	Name string // last segment of its URL, e.g. "resident-id"
+	VCT  string
+	JSON []byte
+}
+
+// TypeMetadata returns a document whose SHA-256 is the digest on the chain. Error: registry.ErrNotFound.
+func (n *Node) TypeMetadata(name string) ([]byte, error) {
+	r := n.run.Load()
+	if r == nil {
+		return nil, ErrDown
+	}
+	for _, t := range n.cfg.Types {
+		if t.Name != name {
+			continue
+		}
+		digest, err := r.typeDigest(t.VCT)
+		if err != nil {
+			return nil, err
+		}
+		if digest != sha256.Sum256(t.JSON) {
+			return nil, registry.ErrNotFound
+		}
+		return t.JSON, nil
+	}
+	return nil, registry.ErrNotFound
+}
+
+func (r *running) typeDigest(vct string) (digest [32]byte, err error) {
+	err = registry.ErrNotFound
+	walk := r.machine.Iterate(registry.TypeFamily(vct).Latest(), func(_, value []byte) bool {
+		var leaf registry.Leaf
+		var fact registry.TypeFact
+		if err = registry.Decode(value, &leaf); err == nil {
+			err = registry.Decode(leaf.Fact, &fact)
+		}
+		digest = fact.Digest
+		return false
+	})
+	return digest, errors.Join(walk, err)
+}
