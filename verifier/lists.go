@@ -1,0 +1,267 @@
+package verifier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"github.com/dojang-id/dojang/internal/sdjwt"
+	"github.com/dojang-id/dojang/internal/statuslist"
+	"github.com/dojang-id/dojang/registry"
+)
+
+// lists keeps verified status lists. A presentation whose list is cached under the latest epoch causes no request at
+// all (THREATS C11); Refresh fetches new epochs on a schedule.
+type lists struct {
+	v      *Verifier
+	cache  *statuslist.Cache
+	flight singleflight.Group
+
+	mu    sync.Mutex
+	known map[string]listAsk   // URI -> who signs it; what Refresh keeps warm
+	tried map[string]time.Time // URI -> last failed fetch: a dead node costs one attempt a period
+
+	nodes, hosts atomic.Uint64 // outbound requests
+}
+
+// retryAfter is how long a failed fetch is not repeated.
+const retryAfter = 2 * time.Second
+
+// listAsk is one question about one entry, on one issuer's behalf.
+type listAsk struct {
+	facts      sources
+	by         issuer
+	vct        string
+	ref        sdjwt.StatusRef
+	now        time.Time
+	maxAge     time.Duration
+	haveStaple bool   // a stapled chunk answers as well, for epoch
+	stapled    uint64 // its sequence
+}
+
+func newLists(v *Verifier) (*lists, error) {
+	l := &lists{v: v, known: map[string]listAsk{}, tried: map[string]time.Time{}}
+	cache, err := statuslist.NewCache(statuslist.CacheConfig{
+		Max: v.cfg.MaxLists,
+		Load: func(context.Context, string) (statuslist.Entry, error) {
+			return statuslist.Entry{}, statuslist.ErrUnavailable
+		},
+	})
+	l.cache = cache
+	return l, err
+}
+
+// status answers from the list of the latest proven epoch, fetching it when it is not here; when it cannot be had, from
+// the list of an older epoch, whose age is then its own.
+func (l *lists) status(ctx context.Context, ask listAsk) (statement, error) {
+	epoch, known, err := ask.facts.epoch(ctx, ask.by.did)
+	entry, cached := l.cache.Lookup(ask.ref.URI)
+	if err != nil {
+		if !cached {
+			return statement{}, fmt.Errorf("status epoch: %w", err)
+		}
+		return entryStatement(entry, ask.ref.Index, entry.AsOf)
+	}
+	if cached && entry.Sequence == epoch.Sequence {
+		at := asOf(epoch, known)
+		if at.Sub(entry.AsOf) >= time.Second {
+			entry.AsOf = at
+			_ = l.cache.Put(entry) // only its age moves; a lost race keeps the other's
+		}
+		return entryStatement(entry, ask.ref.Index, later(at, entry.AsOf))
+	}
+	// The staple speaks for this very epoch: no need to fetch, Refresh will.
+	if ask.haveStaple && ask.stapled >= epoch.Sequence {
+		l.remember(ask)
+		if !cached {
+			return statement{}, statuslist.ErrUnavailable
+		}
+		return entryStatement(entry, ask.ref.Index, entry.AsOf)
+	}
+	loaded, err := l.load(ctx, ask, epoch, known)
+	if err == nil {
+		return entryStatement(loaded, ask.ref.Index, loaded.AsOf)
+	}
+	if cached {
+		return entryStatement(entry, ask.ref.Index, entry.AsOf)
+	}
+	return statement{}, err
+}
+
+func entryStatement(e statuslist.Entry, index uint64, at time.Time) (statement, error) {
+	value, err := e.Token.Status(index)
+	return statement{value: value, asOf: at, epoch: e.Sequence, small: e.Token.Values.Len() < smallList}, err
+}
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
+}
+
+// load fetches once at a time for one URI and remembers failures for a moment.
+func (l *lists) load(ctx context.Context, ask listAsk, epoch registry.StatusEpoch, known registry.Checked) (statuslist.Entry, error) {
+	l.remember(ask)
+	if l.justTried(ask.ref.URI, ask.now) {
+		return statuslist.Entry{}, statuslist.ErrUnavailable
+	}
+	got, err, _ := l.flight.Do(ask.ref.URI, func() (any, error) {
+		// Others wait for the same list: one impatient caller must not take it from them.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.v.cfg.FetchTimeout)
+		defer cancel()
+		return l.fetch(ctx, ask, epoch, known)
+	})
+	if err != nil {
+		l.mu.Lock()
+		l.tried[ask.ref.URI] = ask.now
+		l.mu.Unlock()
+		return statuslist.Entry{}, err
+	}
+	return got.(statuslist.Entry), nil
+}
+
+// fetch asks the nodes, then once the status host. It never asks an issuer: the URI was checked to lie under the host
+// that the accreditation names.
+func (l *lists) fetch(ctx context.Context, ask listAsk, epoch registry.StatusEpoch, known registry.Checked) (statuslist.Entry, error) {
+	nodeErr := error(statuslist.ErrUnavailable)
+	if l.v.cfg.Status != nil {
+		l.nodes.Add(1)
+		list, err := l.v.cfg.Status.StatusList(ctx, ask.ref.URI, statuslist.MediaTypeJWT)
+		if err == nil {
+			entry, err := l.anchored(ctx, ask, list, epoch, known)
+			if err == nil {
+				return entry, l.cache.Put(entry)
+			}
+			nodeErr = err
+		}
+	}
+	if l.v.cfg.StatusHost == nil {
+		return statuslist.Entry{}, nodeErr
+	}
+	l.hosts.Add(1)
+	token, err := l.v.cfg.StatusHost(ctx, ask.ref.URI, statuslist.MediaTypeJWT)
+	if err != nil {
+		return statuslist.Entry{}, errors.Join(nodeErr, statuslist.ErrUnavailable)
+	}
+	entry, err := l.direct(ctx, ask, token, epoch)
+	if err != nil {
+		return statuslist.Entry{}, err
+	}
+	return entry, l.cache.Put(entry)
+}
+
+// anchored verifies a list with its way into the epoch: record in the epoch's tree, token and values in the record,
+// signed by a key of the credential's issuer.
+func (l *lists) anchored(ctx context.Context, ask listAsk, list registry.StatusList, epoch registry.StatusEpoch, known registry.Checked) (statuslist.Entry, error) {
+	record, err := statuslist.VerifyRecord(epoch.Root, statuslist.RecordProof{Record: list.Record, Path: list.Path, Index: list.Index, Size: list.Size})
+	if err != nil {
+		return statuslist.Entry{}, err
+	}
+	if record.URI != ask.ref.URI {
+		return statuslist.Entry{}, statuslist.ErrSubject
+	}
+	if err := record.CheckToken(statuslist.MediaTypeJWT, list.Token); err != nil {
+		return statuslist.Entry{}, err
+	}
+	token, err := l.verify(ctx, ask, list.Token, true)
+	if err != nil {
+		return statuslist.Entry{}, err
+	}
+	if err := record.CheckValues(token.Values); err != nil {
+		return statuslist.Entry{}, err
+	}
+	return statuslist.Entry{Token: token, Sequence: epoch.Sequence, AsOf: asOf(epoch, known)}, nil
+}
+
+// direct verifies a list that came without its place in the epoch: good only when it is not older than the epoch, and
+// then known as of its own date.
+func (l *lists) direct(ctx context.Context, ask listAsk, raw []byte, epoch registry.StatusEpoch) (statuslist.Entry, error) {
+	token, err := l.verify(ctx, ask, raw, false)
+	if err != nil {
+		return statuslist.Entry{}, err
+	}
+	if token.IssuedAt.Before(epoch.IssuedAt) {
+		return statuslist.Entry{}, statuslist.ErrRollback
+	}
+	return statuslist.Entry{Token: token, Sequence: epoch.Sequence, AsOf: token.IssuedAt}, nil
+}
+
+// verify binds the token to the credential's issuer by the same function as the credential itself (THREATS C06).
+func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bool) (*statuslist.Token, error) {
+	unverified, err := statuslist.ParseJWT(raw, statuslist.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	header := unverified.Header()
+	signer, f := l.v.bind(ctx, claim{
+		issuer: string(ask.by.did), kid: header.Kid, vct: ask.vct, x5c: header.X5C,
+		signed: times{first: ask.now, last: ask.now}, anchored: anchored,
+	}, binding{facts: ask.facts, now: ask.now, maxAge: ask.maxAge})
+	if f != nil {
+		if f.reason == ReasonTrust {
+			return nil, errors.Join(statuslist.ErrUnavailable, f)
+		}
+		return nil, errors.Join(statuslist.ErrSignature, f)
+	}
+	expect := statuslist.Expect{URI: ask.ref.URI, Now: ask.now}
+	if entry, ok := l.cache.Lookup(ask.ref.URI); ok {
+		expect.Latest = entry.Token.IssuedAt
+	}
+	return unverified.Verify(signer.key, expect)
+}
+
+func (l *lists) remember(ask listAsk) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, ok := l.known[ask.ref.URI]; !ok && len(l.known) < l.v.cfg.MaxLists {
+		ask.facts.staple = nil
+		l.known[ask.ref.URI] = ask
+	}
+}
+
+func (l *lists) justTried(uri string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	at, ok := l.tried[uri]
+	if age := now.Sub(at); ok && age >= 0 && age < retryAfter {
+		return true
+	}
+	delete(l.tried, uri)
+	return false
+}
+
+// Refresh brings every list seen so far to its issuer's latest epoch. Run it every second or two: presentations then
+// cause no requests, and a revocation is known within that time. The first error is returned, the others are tried.
+func (v *Verifier) Refresh(ctx context.Context, now time.Time) error {
+	v.lists.mu.Lock()
+	asks := make([]listAsk, 0, len(v.lists.known))
+	for _, ask := range v.lists.known {
+		asks = append(asks, ask)
+	}
+	v.lists.mu.Unlock()
+	var errs []error
+	for _, ask := range asks {
+		ask.now = now
+		if _, err := v.lists.status(ctx, ask); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Counters are outbound requests so far.
+type Counters struct {
+	NodeFetches uint64 // status lists asked of registry nodes
+	HostFetches uint64 // status lists asked of the status host
+}
+
+// Counters reads them.
+func (v *Verifier) Counters() Counters {
+	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load()}
+}

@@ -1,0 +1,95 @@
+package verifier
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/dojang-id/dojang/internal/keys"
+	"github.com/dojang-id/dojang/internal/oid4vp"
+)
+
+// Retrieve signs the request object of a pending transaction, as often as a wallet asks and with the same nonce
+// (THREATS D35). walletNonce comes back inside the signature; "" when the wallet sent none.
+// Errors: ErrNotFound, ErrFinished, ErrTimedOut.
+func (d *Desk) Retrieve(ctx context.Context, tenant, handle, walletNonce string) (string, error) {
+	c, err := d.client(tenant)
+	if err != nil {
+		return "", err
+	}
+	t, err := d.cfg.Store.Find(ctx, Lookup{Tenant: tenant, By: ByHandle, Hash: sha256.Sum256([]byte(handle))})
+	if err != nil {
+		return "", err
+	}
+	p, err := d.pending(t)
+	if err != nil {
+		return "", err
+	}
+	s, err := d.openSecret(t)
+	if err != nil {
+		return "", err
+	}
+	object, err := d.requestObject(c, p, t, s, walletNonce)
+	if err != nil {
+		return "", err
+	}
+	if t.State == StateRequested {
+		if err := d.cfg.Store.MarkRetrieved(ctx, tenant, t.ID, d.cfg.Now()); err != nil {
+			return "", fmt.Errorf("record retrieval: %w", err)
+		}
+	}
+	d.cfg.Step("retrieved")
+	return object, nil
+}
+
+// pending finds the policy under which an open transaction is answered. A policy whose text changed since the request
+// ends it: the wallet was asked something else.
+func (d *Desk) pending(t Transaction) (*Policy, error) {
+	if !t.State.Pending() {
+		return nil, ErrFinished
+	}
+	p := d.policies[t.Policy]
+	if !d.cfg.Now().Before(t.ExpiresAt) || p == nil || p.Digest() != t.PolicyDigest {
+		return nil, ErrTimedOut
+	}
+	return p, nil
+}
+
+func (d *Desk) requestObject(c *client, p *Policy, t Transaction, s secret, walletNonce string) (string, error) {
+	r := oid4vp.Request{
+		ClientID: t.ClientID, ResponseType: oid4vp.ResponseTypeVPToken, ResponseMode: t.ResponseMode,
+		ResponseURI: c.BaseURL + "/response", Nonce: s.Nonce, State: s.State, DCQL: &p.query, WalletNonce: walletNonce,
+		Audience: oid4vp.AudienceStatic, IssuedAt: t.CreatedAt.Unix(), Expires: t.ExpiresAt.Unix(),
+		ClientMetadata: &oid4vp.ClientMetadata{
+			VPFormats: map[string]jsontext.Value{
+				"dc+sd-jwt": jsontext.Value(`{"sd-jwt_alg_values":["ES256","EdDSA"],"kb-jwt_alg_values":["ES256","EdDSA"]}`),
+			},
+			ClientName: c.Name["ko"],
+		},
+	}
+	if t.ResponseMode == oid4vp.ModeDirectPostJWT {
+		key, err := keys.ParseEncryptionKey(s.Key)
+		if err != nil {
+			return "", fmt.Errorf("open encryption key: %w", err)
+		}
+		r.ClientMetadata.JWKS = &oid4vp.JWKS{Keys: []jsontext.Value{key.JWK()}}
+		r.ClientMetadata.EncryptedEncValues = []string{keys.A128GCM, keys.A256GCM}
+	}
+	if t.Evidence {
+		r.Evidence = &oid4vp.EvidenceRequest{Network: d.cfg.Network, MaxAge: int64(p.RegistryMaxAge().Seconds())}
+		if d.cfg.TrustedHeight != nil {
+			r.Evidence.TrustedHeight = int64(d.cfg.TrustedHeight())
+		}
+	}
+	signer := oid4vp.RequestSigner{Signer: c.signer, X5C: c.Chain}
+	if id, err := oid4vp.ParseClientID(t.ClientID); err == nil && id.Prefix == oid4vp.PrefixDID {
+		signer = oid4vp.RequestSigner{Signer: c.signer, Kid: c.DID.URL(c.KeyID)}
+	}
+	object, err := r.Sign(signer)
+	if err != nil {
+		return "", fmt.Errorf("sign request object: %w", err)
+	}
+	return object, nil
+}
