@@ -34,7 +34,7 @@ func (h *Holder) check(ctx context.Context, o *Offer, t OfferedType, answer oid4
 	}
 	checked := make([]checkedCopy, 0, len(device))
 	for _, c := range answer.Credentials {
-		token, ok := c.String()
+		token, ok := c.Text()
 		if !ok {
 			return nil, fmt.Errorf("%w: a copy is not a string", ErrUntrusted)
 		}

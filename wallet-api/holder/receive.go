@@ -50,8 +50,12 @@ func (h *Holder) Receive(ctx context.Context, o *Offer, txCode string) ([]Receiv
 func (h *Holder) redeem(ctx context.Context, o *Offer, txCode string) (string, error) {
 	request := oid4vci.TokenRequest{PreAuthorizedCode: o.code, TxCode: txCode}
 	request.GrantType = oauth.GrantPreAuthorizedCode
+	form, err := request.Form()
+	if err != nil {
+		return "", err
+	}
 	res, err := h.do(ctx, httpd.Request{
-		Method: http.MethodPost, URL: o.token, Body: []byte(request.Form()),
+		Method: http.MethodPost, URL: o.token, Body: []byte(form),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
 	})
 	if err != nil {
