@@ -166,6 +166,9 @@ func (d *Desk) client(tenant string) (*client, error) {
 	return c, nil
 }
 
+// Clients are the tenants in order of configuration.
+func (d *Desk) Clients() []Client { return d.cfg.Clients }
+
 // Policies are those that the tenant may use, by name in order of configuration.
 func (d *Desk) Policies(tenant string) ([]*Policy, error) {
 	c, err := d.client(tenant)

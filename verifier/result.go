@@ -65,7 +65,7 @@ func (d *Desk) result(t Transaction) (Result, error) {
 	}
 	out := Result{State: o.State, Decision: &o.Decision, Code: &o.Code}
 	if !o.StatusAsOf.IsZero() {
-		at := o.StatusAsOf.UTC()
+		at := o.StatusAsOf.UTC().Truncate(time.Second)
 		out.StatusAsOf = &at
 	}
 	if o.Receipt != "" {
