@@ -135,7 +135,7 @@ func ParseRecipient(data []byte) (*Recipient, error) {
 	return f.recipient()
 }
 
-func (f jwk) recipient() (*Recipient, error) {
+func (f jwkFields) recipient() (*Recipient, error) {
 	if f.private {
 		return nil, fmt.Errorf("%w: private or symmetric members", ErrKey)
 	}

@@ -6,8 +6,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// jwk holds the members that mean something here; all others are skipped, strictly parsed.
-type jwk struct {
+// jwkFields holds the members that mean something here; all others are skipped, strictly parsed.
+type jwkFields struct {
 	kty, crv, x, y, alg, use, kid string
 	ops                           []string
 	private                       bool
@@ -27,18 +27,18 @@ func ParseJWK(data []byte) (*PublicKey, error) {
 	return f.signatureKey()
 }
 
-func readJWK(data []byte) (jwk, error) {
+func readJWK(data []byte) (jwkFields, error) {
 	if len(data) > maxJWK {
-		return jwk{}, fmt.Errorf("%w: JWK", ErrLimit)
+		return jwkFields{}, fmt.Errorf("%w: JWK", ErrLimit)
 	}
-	var f jwk
+	var f jwkFields
 	if err := scanObject(data, f.member); err != nil {
-		return jwk{}, err
+		return jwkFields{}, err
 	}
 	return f, nil
 }
 
-func (f *jwk) member(name string, dec *jsontext.Decoder) (err error) {
+func (f *jwkFields) member(name string, dec *jsontext.Decoder) (err error) {
 	switch name {
 	case "kty":
 		f.kty, err = readString(dec, 16)
@@ -68,7 +68,7 @@ func (f *jwk) member(name string, dec *jsontext.Decoder) (err error) {
 	return err
 }
 
-func (f jwk) signatureKey() (*PublicKey, error) {
+func (f jwkFields) signatureKey() (*PublicKey, error) {
 	if f.private {
 		return nil, fmt.Errorf("%w: private or symmetric members", ErrKey)
 	}
@@ -90,7 +90,7 @@ func (f jwk) signatureKey() (*PublicKey, error) {
 	return k, nil
 }
 
-func (f jwk) publicKey() (*PublicKey, error) {
+func (f jwkFields) publicKey() (*PublicKey, error) {
 	switch {
 	case f.kty == "EC" && f.crv == "P-256":
 		point, err := f.point()
@@ -109,7 +109,7 @@ func (f jwk) publicKey() (*PublicKey, error) {
 }
 
 // point is 0x04 ‖ x ‖ y with coordinates of exactly 32 bytes (RFC 7518 section 6.2.1.2).
-func (f jwk) point() ([]byte, error) {
+func (f jwkFields) point() ([]byte, error) {
 	point := append(make([]byte, 0, 65), 4)
 	for _, s := range []string{f.x, f.y} {
 		c, err := DecodeBase64URL(s)

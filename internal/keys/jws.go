@@ -218,7 +218,10 @@ func ParseJWS[T ~string | ~[]byte](token T, e Expect) (*JWS, error) {
 	if len(token) > limit {
 		return nil, fmt.Errorf("%w: token", ErrLimit)
 	}
-	text := []byte(token)
+	return parseJWS([]byte(token), e)
+}
+
+func parseJWS(text []byte, e Expect) (*JWS, error) {
 	first := bytes.IndexByte(text, '.')
 	last := bytes.LastIndexByte(text, '.')
 	if first <= 0 || last <= first || bytes.IndexByte(text[first+1:last], '.') >= 0 {
