@@ -93,6 +93,9 @@ func New(ctx context.Context, cfg Config) (*Provider, error) {
 	return &Provider{cfg}, nil
 }
 
+// ClientID is the product's client identifier, the same for every instance.
+func (p *Provider) ClientID() string { return p.cfg.ClientID }
+
 func (p *Provider) nonceKey() keys.NonceKey { return keys.NonceKey{ID: 1, Secret: p.cfg.Secret} }
 
 var challengeScope = keys.NonceScope{Tenant: "wallet-api", Purpose: "challenge"}

@@ -71,6 +71,8 @@ type Config struct {
 	// Evidence and Staple are needed to answer requests for stapled Evidence; nil: none is sent.
 	Evidence EvidenceSource
 	Staple   Stapler
+	// Provider is the URL of the wallet provider that attests this wallet to issuers; "": none, issuers see an anonymous one.
+	Provider string
 	// AllowHTTP says which plain-http URLs are tolerated (exact loopback origins of the configuration); nil: none.
 	AllowHTTP func(url string) bool
 	// AllowUnregistered lets verifiers ask that the registry does not know. For conformance tools only.

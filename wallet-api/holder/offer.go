@@ -26,7 +26,8 @@ type Offer struct {
 
 	code     string
 	metadata oid4vci.Metadata
-	token    string // token endpoint
+	server   string // authorization server's issuer identifier
+	token    string // its token endpoint
 }
 
 // An OfferedType is one credential configuration of an offer.
@@ -78,7 +79,7 @@ func (h *Holder) Offer(ctx context.Context, link string) (*Offer, error) {
 		}
 		o.Types = append(o.Types, t)
 	}
-	o.token, err = h.tokenEndpoint(ctx, o.metadata, grant.AuthorizationServer)
+	o.server, o.token, err = h.tokenEndpoint(ctx, o.metadata, grant.AuthorizationServer)
 	return o, err
 }
 
@@ -97,25 +98,25 @@ func (h *Holder) offeredType(m oid4vci.Metadata, id string) (OfferedType, error)
 }
 
 // tokenEndpoint finds the authorization server's metadata (RFC 8414); its issuer must be the one that was asked.
-func (h *Holder) tokenEndpoint(ctx context.Context, m oid4vci.Metadata, wanted string) (string, error) {
-	server := m.CredentialIssuer
+func (h *Holder) tokenEndpoint(ctx context.Context, m oid4vci.Metadata, wanted string) (server, endpoint string, err error) {
+	server = m.CredentialIssuer
 	switch {
 	case wanted != "" && slices.Contains(m.AuthorizationServers, wanted):
 		server = wanted
 	case wanted != "":
-		return "", fmt.Errorf("%w: its authorization server is not in the metadata", ErrOffer)
+		return "", "", fmt.Errorf("%w: its authorization server is not in the metadata", ErrOffer)
 	case len(m.AuthorizationServers) > 0:
 		server = m.AuthorizationServers[0]
 	}
 	body, err := h.get(ctx, oid4vci.AuthorizationServerURL(server))
 	if err != nil {
-		return "", fmt.Errorf("fetch the authorization server's metadata: %w", err)
+		return "", "", fmt.Errorf("fetch the authorization server's metadata: %w", err)
 	}
 	var as oauth.ServerMetadata
 	if err := json.Unmarshal(body, &as); err != nil || as.Issuer != server || as.TokenEndpoint == "" {
-		return "", fmt.Errorf("%w: the authorization server's metadata do not fit", ErrOffer)
+		return "", "", fmt.Errorf("%w: the authorization server's metadata do not fit", ErrOffer)
 	}
-	return as.TokenEndpoint, nil
+	return server, as.TokenEndpoint, nil
 }
 
 func (h *Holder) displayName(display []oid4vci.Display, fallback string) string {

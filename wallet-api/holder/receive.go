@@ -54,10 +54,11 @@ func (h *Holder) redeem(ctx context.Context, o *Offer, txCode string) (string, e
 	if err != nil {
 		return "", err
 	}
-	res, err := h.do(ctx, httpd.Request{
-		Method: http.MethodPost, URL: o.token, Body: []byte(form),
-		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
-	})
+	header := http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}}
+	if err := h.attestation(ctx, o.server, header); err != nil {
+		return "", err
+	}
+	res, err := h.do(ctx, httpd.Request{Method: http.MethodPost, URL: o.token, Body: []byte(form), Header: header})
 	if err != nil {
 		return "", fmt.Errorf("redeem the code: %w", err)
 	}

@@ -41,8 +41,14 @@ func New(cfg Config) (*Server, error) {
 		challenge, err := p.Challenge()
 		answer(w, cfg.Log, map[string]string{"challenge": challenge}, err)
 	})})
-	public.Handle(httpd.Route{Pattern: "POST /v1/instances", CORS: true, Handler: withProof(cfg.Log, "instance", p.Enrol)})
-	public.Handle(httpd.Route{Pattern: "POST /v1/attestations", CORS: true, Handler: withProof(cfg.Log, "attestation", p.Attest)})
+	public.Handle(httpd.Route{Pattern: "POST /v1/instances", CORS: true, Handler: withProof(cfg.Log, func(ctx context.Context, proof string) (map[string]string, error) {
+		instance, err := p.Enrol(ctx, proof)
+		return map[string]string{"instance": instance}, err
+	})})
+	public.Handle(httpd.Route{Pattern: "POST /v1/attestations", CORS: true, Handler: withProof(cfg.Log, func(ctx context.Context, proof string) (map[string]string, error) {
+		jwt, err := p.Attest(ctx, proof)
+		return map[string]string{"attestation": jwt, "client_id": p.ClientID()}, err
+	})})
 	management, err := newManagement(cfg)
 	if err != nil {
 		return nil, err
@@ -56,8 +62,8 @@ func (s *Server) Public() http.Handler { return s.public }
 // Management is for the provider's own people: a separate listener.
 func (s *Server) Management() http.Handler { return s.management }
 
-// withProof handles {"proof": JWT} → {name: result}.
-func withProof(log *slog.Logger, name string, f func(context.Context, string) (string, error)) http.Handler {
+// withProof handles {"proof": JWT}.
+func withProof(log *slog.Logger, f func(context.Context, string) (map[string]string, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var in struct {
 			Proof string `json:"proof"`
@@ -68,7 +74,7 @@ func withProof(log *slog.Logger, name string, f func(context.Context, string) (s
 			return
 		}
 		result, err := f(r.Context(), in.Proof)
-		answer(w, log, map[string]string{name: result}, err)
+		answer(w, log, result, err)
 	})
 }
 

@@ -36,3 +36,10 @@ CREATE TABLE evidence (
     bytes    BLOB NOT NULL,
     fetched  INTEGER NOT NULL
 ) STRICT;
+
+-- This wallet towards its provider.
+CREATE TABLE instance (
+    provider TEXT PRIMARY KEY,        -- URL
+    id       TEXT NOT NULL,
+    private  BLOB NOT NULL
+) STRICT;
