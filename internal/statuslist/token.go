@@ -16,8 +16,9 @@ const (
 const (
 	MinTTL     = 60 * time.Second
 	MaxTTL     = 24 * time.Hour
-	DefaultTTL = 15 * time.Minute // when the token names none
-	MaxSkew    = 60 * time.Second // of iat ahead of now
+	DefaultTTL = 15 * time.Minute    // when the token names none
+	MaxLife    = 90 * 24 * time.Hour // a later exp is cut
+	MaxSkew    = 60 * time.Second    // of iat ahead of now
 )
 
 // Limits bound parsing and inflating. Zero fields mean the defaults.
@@ -30,8 +31,8 @@ type Limits struct {
 // Unverified is a parsed token. Only hints for finding the signer's key can be read.
 type Unverified struct {
 	header keys.Header
-	jws    *keys.JWS
-	cwt    *sign1
+	verify func(*keys.PublicKey) (payload []byte, err error)
+	decode func(payload []byte) (wireClaims, error)
 	limits Limits
 	digest [32]byte
 }
@@ -53,7 +54,7 @@ type Expect struct {
 type Token struct {
 	URI       string
 	IssuedAt  time.Time
-	ExpiresAt time.Time     // clamped to MaxLife after IssuedAt by FreshUntil only; as the token says
+	ExpiresAt time.Time     // at most MaxLife after IssuedAt
 	TTL       time.Duration // within [MinTTL, MaxTTL]
 	Digest    [32]byte      // SHA-256 of the token's bytes
 	Values    Values
@@ -81,24 +82,98 @@ type Claims struct {
 	Compressed []byte // zlib, of a Snapshot or of Deflate
 }
 
-// SignJWT makes a Status List Token in JWT format (section 5.1). The header is the issuer's: kid and x5c as on the
-// credentials. Errors: ErrTime (bounds), ErrBits, or the signer's.
-func SignJWT(s keys.Signer, h keys.Header, c Claims) ([]byte, error) { return nil, errTODO }
+// check refuses what our own reader would refuse or clamp: nothing of the kind gets signed.
+func (c Claims) check() error {
+	if err := checkShape(c.Bits, 8); err != nil {
+		return err
+	}
+	if c.URI == "" || len(c.URI) > maxURI || len(c.Compressed) == 0 {
+		return ErrMalformed
+	}
+	life := c.ExpiresAt.Sub(c.IssuedAt)
+	if c.IssuedAt.Unix() <= 0 || life < time.Second || life > MaxLife || c.TTL < MinTTL || c.TTL > MaxTTL {
+		return ErrTime
+	}
+	return nil
+}
 
-// ParseJWT reads a Status List Token in JWT format; the list is not inflated before Verify.
-// Errors: ErrLimit, ErrType, ErrMalformed.
-func ParseJWT(token []byte, limits Limits) (*Unverified, error) { return nil, errTODO }
-
-// SignCWT makes a Status List Token in CWT format (section 5.2): COSE_Sign1, tagged 18, type in the protected header.
-// The key must be P-256 or Ed25519.
-func SignCWT(s keys.Signer, h keys.Header, c Claims) ([]byte, error) { return nil, errTODO }
-
-// ParseCWT reads a Status List Token in CWT format. Errors as ParseJWT.
-func ParseCWT(token []byte, limits Limits) (*Unverified, error) { return nil, errTODO }
+// wireClaims are a token's claims in either format, types checked, bounds not.
+type wireClaims struct {
+	sub        string
+	iat, exp   time.Time // zero: absent
+	ttl        time.Duration
+	bits       int
+	compressed []byte
+}
 
 // Verify checks signature, subject and times, then inflates the list. key must be known to be the issuer's (or its
 // delegate's) for this list: a key out of the token's own header proves nothing.
 // Errors: ErrSignature, ErrSubject, ErrTime, ErrRollback, ErrBits, ErrLimit, ErrMalformed.
-func (u *Unverified) Verify(key *keys.PublicKey, e Expect) (*Token, error) { return nil, errTODO }
+func (u *Unverified) Verify(key *keys.PublicKey, e Expect) (*Token, error) {
+	if key == nil {
+		return nil, ErrSignature
+	}
+	payload, err := u.verify(key)
+	if err != nil {
+		return nil, ErrSignature
+	}
+	c, err := u.decode(payload)
+	if err != nil {
+		return nil, err
+	}
+	if e.URI == "" || c.sub != e.URI {
+		return nil, ErrSubject
+	}
+	if err := c.checkTimes(e.Now); err != nil {
+		return nil, err
+	}
+	if c.iat.Before(e.Latest.Truncate(time.Second)) {
+		return nil, ErrRollback
+	}
+	raw, err := Inflate(c.compressed, u.limits)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) == 0 {
+		return nil, ErrMalformed
+	}
+	values, err := NewValues(c.bits, raw)
+	if err != nil {
+		return nil, err
+	}
+	return &Token{
+		URI: c.sub, IssuedAt: c.iat, ExpiresAt: earlier(c.exp, c.iat.Add(MaxLife)), TTL: c.ttl,
+		Digest: u.digest, Values: values,
+	}, nil
+}
 
-type sign1 struct{}
+func (c wireClaims) checkTimes(now time.Time) error {
+	switch {
+	case c.iat.IsZero() || c.exp.IsZero(), !c.iat.Before(c.exp):
+		return ErrTime
+	case c.iat.After(now.Add(MaxSkew)):
+		return ErrTime
+	case keys.Expired(earlier(c.exp, c.iat.Add(MaxLife)), now):
+		return ErrTime
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// clampTTL brings any number of seconds within bounds; 0 and negative ones are "as soon as allowed".
+func clampTTL(seconds float64) time.Duration {
+	switch {
+	case seconds >= MaxTTL.Seconds():
+		return MaxTTL
+	case seconds > MinTTL.Seconds():
+		return time.Duration(seconds) * time.Second
+	default:
+		return MinTTL
+	}
+}
