@@ -1,0 +1,221 @@
+package light
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/dojang-id/dojang/registry"
+)
+
+// What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
+//
+//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&height=   Evidence (registry/evidence)
+//	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf
+//	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
+//	POST /v1/operations                                      CBOR array of signed operations -> CBOR array of outcomes
+//	GET  /v1/operations/{hash}                               Evidence of an outcome; hash is the multihash in hex
+//	GET  /v1/genesis                                         the network's genesis, JSON
+//	GET  /v1/health                                          {"status": "ok" | "syncing" | "stuck", "height", "time"}
+const (
+	TypeEvidence   = "application/vnd.dojang.evidence+cbor"
+	TypeLightBlock = "application/vnd.dojang.light-block+protobuf"
+	TypeStatus     = "application/vnd.dojang.status-list+cbor"
+	TypeOperations = "application/vnd.dojang.operations+cbor"
+	TypeOutcomes   = "application/vnd.dojang.outcomes+cbor"
+)
+
+// Limits of one exchange.
+const (
+	MaxQueryKeys  = 16        // keys, types and purposes of one query
+	MaxOperations = 100       // operations of one submission
+	MaxSubmission = 480 << 10 // bytes
+	MaxEvidence   = 256 << 10
+	maxStatus     = 6 << 20
+)
+
+// A Query names the leaves of one Evidence, all under one header. Facts carry their history, so the newest header answers
+// for every moment; Height asks what was known at an older one, as long as nodes keep that state.
+type Query struct {
+	DID      registry.DID
+	Keys     []string // fragments
+	Types    []string // vct: accreditations of DID
+	Purposes []string // verifier registrations of DID
+	Status   bool     // DID's status epoch
+	Metadata []string // vct: type digests; needs no DID
+	// Operations whose outcomes are asked for; need no DID.
+	Operations []registry.Hash
+	Height     uint64 // of the header; 0: the newest
+}
+
+// ErrQuery: the query is malformed, empty, or larger than allowed.
+var ErrQuery = errors.New("registry/light: malformed query")
+
+// Values is the query as URL parameters.
+func (q Query) Values() url.Values {
+	v := url.Values{}
+	if q.DID != "" {
+		v.Set("did", string(q.DID))
+	}
+	v["kid"], v["vct"], v["purpose"], v["type"] = q.Keys, q.Types, q.Purposes, q.Metadata
+	if q.Status {
+		v.Set("status", "1")
+	}
+	for _, op := range q.Operations {
+		v.Add("op", hex.EncodeToString(op[:]))
+	}
+	if q.Height > 0 {
+		v.Set("height", strconv.FormatUint(q.Height, 10))
+	}
+	return v
+}
+
+// ParseQuery is the inverse; unknown and doubled parameters are refused.
+func ParseQuery(v url.Values) (Query, error) {
+	var q Query
+	for name, values := range v {
+		once := name == "did" || name == "status" || name == "height"
+		if slices.Contains(values, "") || once && len(values) != 1 || len(values) > MaxQueryKeys {
+			return Query{}, ErrQuery
+		}
+		switch name {
+		case "did":
+			did, err := registry.ParseDID(values[0])
+			if err != nil {
+				return Query{}, ErrQuery
+			}
+			q.DID = did
+		case "kid":
+			q.Keys = values
+		case "vct":
+			q.Types = values
+		case "purpose":
+			q.Purposes = values
+		case "type":
+			q.Metadata = values
+		case "status":
+			if values[0] != "1" {
+				return Query{}, ErrQuery
+			}
+			q.Status = true
+		case "op":
+			for _, text := range values {
+				hash, err := ParseHash(text)
+				if err != nil {
+					return Query{}, ErrQuery
+				}
+				q.Operations = append(q.Operations, hash)
+			}
+		case "height":
+			n, err := strconv.ParseUint(values[0], 10, 63)
+			if err != nil || n == 0 {
+				return Query{}, ErrQuery
+			}
+			q.Height = n
+		default:
+			return Query{}, ErrQuery
+		}
+	}
+	ofDID := len(q.Keys) + len(q.Types) + len(q.Purposes)
+	if ofDID > MaxQueryKeys || (ofDID > 0 || q.Status) != (q.DID != "") || q.DID == "" && len(q.Metadata)+len(q.Operations) == 0 {
+		return Query{}, ErrQuery
+	}
+	return q, nil
+}
+
+// ParseHash reads the hex of an operation's multihash.
+func ParseHash(text string) (registry.Hash, error) {
+	raw, err := hex.DecodeString(text)
+	if err != nil {
+		return registry.Hash{}, ErrQuery
+	}
+	return registry.ParseHash(raw)
+}
+
+type wireOutcome struct {
+	Hash   []byte `cbor:"1,keyasint"`
+	Height uint64 `cbor:"2,keyasint"`
+	Code   string `cbor:"3,keyasint"`
+	Detail string `cbor:"4,keyasint,omitempty"`
+}
+
+// EncodeOutcomes is the answer to a submission.
+func EncodeOutcomes(outcomes []registry.Outcome) ([]byte, error) {
+	out := make([]wireOutcome, len(outcomes))
+	for i, o := range outcomes {
+		out[i] = wireOutcome(o)
+	}
+	return cbor.Marshal(out)
+}
+
+// DecodeOutcomes is the inverse; there must be one for each of n operations.
+func DecodeOutcomes(raw []byte, n int) ([]registry.Outcome, error) {
+	var in []wireOutcome
+	if err := strict.Unmarshal(raw, &in); err != nil {
+		return nil, fmt.Errorf("outcomes: %w", err)
+	}
+	if len(in) != n {
+		return nil, errors.New("outcomes: not one for each operation")
+	}
+	out := make([]registry.Outcome, n)
+	for i, o := range in {
+		out[i] = registry.Outcome(o)
+	}
+	return out, nil
+}
+
+// EncodeOperations is a submission.
+func EncodeOperations(operations [][]byte) ([]byte, error) { return cbor.Marshal(operations) }
+
+// DecodeOperations is the inverse: 1 to MaxOperations non-empty operations.
+func DecodeOperations(raw []byte) ([][]byte, error) {
+	var operations [][]byte
+	if err := strict.Unmarshal(raw, &operations); err != nil {
+		return nil, fmt.Errorf("operations: %w", err)
+	}
+	if len(operations) == 0 || len(operations) > MaxOperations {
+		return nil, errors.New("operations: none, or too many")
+	}
+	for _, op := range operations {
+		if len(op) == 0 {
+			return nil, errors.New("operations: empty operation")
+		}
+	}
+	return operations, nil
+}
+
+type wireStatus struct {
+	URI    string   `cbor:"1,keyasint"`
+	Token  []byte   `cbor:"2,keyasint"`
+	Record []byte   `cbor:"3,keyasint"`
+	Path   [][]byte `cbor:"4,keyasint"`
+	Index  uint64   `cbor:"5,keyasint"`
+	Size   uint64   `cbor:"6,keyasint"`
+}
+
+// EncodeStatusList is the answer to GET /v1/status.
+func EncodeStatusList(l registry.StatusList) ([]byte, error) { return cbor.Marshal(wireStatus(l)) }
+
+// DecodeStatusList is the inverse.
+func DecodeStatusList(raw []byte) (registry.StatusList, error) {
+	var in wireStatus
+	if err := strict.Unmarshal(raw, &in); err != nil {
+		return registry.StatusList{}, fmt.Errorf("status list: %w", err)
+	}
+	return registry.StatusList(in), nil
+}
+
+var strict = func() cbor.DecMode {
+	mode, err := cbor.DecOptions{DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+		TagsMd: cbor.TagsForbidden, MaxArrayElements: 1024, MaxMapPairs: 64, MaxNestedLevels: 8,
+		ExtraReturnErrors: cbor.ExtraDecErrorUnknownField}.DecMode()
+	if err != nil {
+		panic(err) // constants of this file
+	}
+	return mode
+}()
