@@ -1,0 +1,106 @@
+package web
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/dojang-id/dojang/internal/httpd"
+)
+
+type memberJSON struct {
+	ID   string            `json:"id"`
+	Name map[string]string `json:"name" doc:"Language tag to name"`
+}
+
+type nodeOutput struct {
+	Body struct {
+		Network     string       `json:"network"`
+		ChainID     string       `json:"chain_id"`
+		Development bool         `json:"development"`
+		HeartbeatMS int64        `json:"heartbeat_ms"`
+		Health      healthJSON   `json:"health"`
+		Members     []memberJSON `json:"members"`
+	}
+}
+
+type listsOutput struct {
+	Body struct {
+		Lists []string `json:"lists" doc:"URIs of the status lists that this node serves"`
+	}
+}
+
+type submitInput struct {
+	Body struct {
+		Operations [][]byte `json:"operations" minItems:"1" maxItems:"100" doc:"Signed operations, base64"`
+	}
+}
+
+type outcomeJSON struct {
+	Hash   string `json:"hash" doc:"Multihash, hexadecimal"`
+	Height uint64 `json:"height"`
+	Code   string `json:"code"`
+	Detail string `json:"detail,omitempty"`
+}
+
+type submitOutput struct {
+	Body struct {
+		Outcomes []outcomeJSON `json:"outcomes"`
+	}
+}
+
+// manage mounts the operator's API.
+func (s *Server) manage() error {
+	api, err := httpd.NewAPI(s.management, httpd.APIConfig{Title: "Registry node", Version: "1", Tokens: s.cfg.Tokens,
+		Problems: func(err error) (*httpd.Problem, bool) { p := problem(err); return p, p != nil }, Log: s.cfg.Logger})
+	if err != nil {
+		return err
+	}
+	huma.Register(api, huma.Operation{OperationID: "health", Method: http.MethodGet, Path: "/v1/health", Summary: "Is the node current?",
+		Security: []map[string][]string{}}, s.manageHealth)
+	huma.Register(api, huma.Operation{OperationID: "node", Method: http.MethodGet, Path: "/v1/node", Summary: "The node and its network"}, s.manageNode)
+	huma.Register(api, huma.Operation{OperationID: "status-lists", Method: http.MethodGet, Path: "/v1/status-lists", Summary: "Served status lists"}, s.manageLists)
+	huma.Register(api, huma.Operation{OperationID: "submit", Method: http.MethodPost, Path: "/v1/operations", Summary: "Submit signed operations"}, s.manageSubmit)
+	return nil
+}
+
+type healthOutput struct {
+	Status int
+	Body   healthJSON
+}
+
+func (s *Server) manageHealth(context.Context, *struct{}) (*healthOutput, error) {
+	h, status := s.healthNow()
+	return &healthOutput{Status: status, Body: h}, nil
+}
+
+func (s *Server) manageNode(context.Context, *struct{}) (*nodeOutput, error) {
+	out := &nodeOutput{}
+	n := s.cfg.Node
+	out.Body.Network, out.Body.ChainID, out.Body.Development = n.Network(), n.ChainID(), n.Development()
+	out.Body.HeartbeatMS = n.Heartbeat().Milliseconds()
+	out.Body.Health, _ = s.healthNow()
+	for _, m := range n.Members() {
+		out.Body.Members = append(out.Body.Members, memberJSON{ID: m.ID, Name: m.Name})
+	}
+	return out, nil
+}
+
+func (s *Server) manageLists(context.Context, *struct{}) (*listsOutput, error) {
+	out := &listsOutput{}
+	out.Body.Lists = s.cfg.Statuses.URIs()
+	return out, nil
+}
+
+func (s *Server) manageSubmit(ctx context.Context, in *submitInput) (*submitOutput, error) {
+	outcomes, err := s.submitOperations(ctx, in.Body.Operations)
+	if err != nil {
+		return nil, err
+	}
+	out := &submitOutput{}
+	for _, o := range outcomes {
+		out.Body.Outcomes = append(out.Body.Outcomes, outcomeJSON{Hash: hexHash(o.Hash), Height: o.Height, Code: o.Code, Detail: o.Detail})
+	}
+	return out, nil
+}

@@ -1,0 +1,141 @@
+package web
+
+import (
+	"encoding/hex"
+	"errors"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dojang-id/dojang/internal/httpd"
+	"github.com/dojang-id/dojang/registry/node"
+)
+
+// listAge bounds how long a shared cache may serve a list: an issuer writes an epoch at most once a minute, so a longer
+// life would only age revocations.
+const listAge = time.Minute
+
+// serveList answers GET /{issuer}/{list}: the URI that stands in credentials. It reads the store alone, so it works with
+// the engine stopped and the issuer gone.
+func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
+	mediaType, ok := acceptList(r.Header.Values("Accept"))
+	if !ok {
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusNotAcceptable, "not-acceptable", "offered: "+node.StatusJWT+", "+node.StatusCWT))
+		return
+	}
+	if r.URL.Query().Has("time") { // C18: history would tell who was looked at
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusNotImplemented, "not-implemented", "no historical status lists"))
+		return
+	}
+	list, err := s.cfg.Statuses.List(s.cfg.StatusURL+"/"+r.PathValue("issuer")+"/"+r.PathValue("list"), mediaType)
+	if errors.Is(err, node.ErrNoList) {
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusNotFound, "not-found", ""))
+		return
+	}
+	if err != nil {
+		s.internal(w, r, err)
+		return
+	}
+	h := w.Header()
+	h.Set("ETag", `"`+hex.EncodeToString(list.Digest[:16])+`"`)
+	h.Set("Vary", "Accept, Accept-Encoding")
+	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(s.freshFor(list.NextUpdate)/time.Second)))
+	if match(r.Header.Values("If-None-Match"), h.Get("ETag")) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", mediaType)
+	body := list.Token
+	if acceptsGzip(r.Header.Values("Accept-Encoding")) && len(list.Gzip) < len(list.Token) {
+		h.Set("Content-Encoding", "gzip")
+		body = list.Gzip
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body) // a client that left is no fault of ours
+}
+
+func (s *Server) freshFor(nextUpdate time.Time) time.Duration {
+	return max(0, min(listAge, nextUpdate.Sub(s.cfg.Now())))
+}
+
+// acceptList picks the format; a plain GET gets the JWT (INTEROP: many verifiers send no Accept).
+func acceptList(accept []string) (string, bool) {
+	if len(accept) == 0 {
+		return node.StatusJWT, true
+	}
+	best, bestQ := "", 0.0
+	for _, offered := range []string{node.StatusJWT, node.StatusCWT} {
+		if q := quality(accept, offered); q > bestQ {
+			best, bestQ = offered, q
+		}
+	}
+	return best, best != ""
+}
+
+// quality is what an Accept header gives a media type (RFC 9110 12.5.1): the most specific range decides.
+func quality(accept []string, mediaType string) float64 {
+	major, _, _ := strings.Cut(mediaType, "/")
+	best, rank := 0.0, 0
+	for _, line := range accept {
+		for part := range strings.SplitSeq(line, ",") {
+			name, params, err := mime.ParseMediaType(part)
+			if err != nil {
+				continue
+			}
+			specific := 0
+			switch name {
+			case mediaType:
+				specific = 3
+			case major + "/*":
+				specific = 2
+			case "*/*":
+				specific = 1
+			}
+			q := 1.0
+			if v, has := params["q"]; has {
+				if q, err = strconv.ParseFloat(v, 64); err != nil || !(q >= 0 && q <= 1) {
+					q = 0
+				}
+			}
+			if specific > rank {
+				rank, best = specific, q
+			}
+		}
+	}
+	return best
+}
+
+func acceptsGzip(encodings []string) bool {
+	for _, line := range encodings {
+		for part := range strings.SplitSeq(line, ",") {
+			name, q, _ := strings.Cut(strings.TrimSpace(part), ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+				q = strings.ReplaceAll(q, " ", "")
+				return q != "q=0" && !strings.HasPrefix(q, "q=0.000")
+			}
+		}
+	}
+	return false
+}
+
+func match(ifNoneMatch []string, etag string) bool {
+	for _, line := range ifNoneMatch {
+		for part := range strings.SplitSeq(line, ",") {
+			part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
+			if part == "*" || part == etag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (s *Server) internal(w http.ResponseWriter, r *http.Request, err error) {
+	ref := httpd.RequestID(w)
+	s.cfg.Logger.ErrorContext(r.Context(), "registry web", "route", r.Pattern, "reference", ref, "err", err)
+	p := httpd.NewProblem(http.StatusInternalServerError, "internal-error", "")
+	p.Reference = ref
+	httpd.WriteProblem(w, p)
+}
