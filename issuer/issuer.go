@@ -2,7 +2,7 @@
 //
 // A logical credential goes Offered → Authorized → Issued → Suspended | NeedsRenewal | Revoked; each use case is one
 // file: offer.go, token.go, nonce.go, credential.go, status.go, publish.go. Start with New, then Recover, then let
-// web.New serve it. The tenant is an argument of every call; nothing crosses.
+// web.New serve it while Run publishes. The tenant is an argument of every call; nothing crosses.
 //
 // Trusted: the configuration, the store (it keeps what it acknowledged) and the record source. Not trusted: every
 // request. What a wallet sends is verified before it is looked up by meaning, and nothing that it says about a person
@@ -13,9 +13,14 @@ package issuer
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net/url"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/keys"
@@ -31,12 +36,12 @@ type Config struct {
 	StatusHost string
 	Tenants    []Tenant
 	Store      Store
-	Records    RecordSource
-	// Secret of 32 bytes keys the MACs of transaction codes and seals recorded responses and records. Kept with the keys.
+	Records    RecordSource // nil: the store's own table, which imports fill
+	// Secret of 32 bytes keys the MACs of transaction codes and seals records and responses. Kept with the keys.
 	Secret []byte
 
-	Now    func() time.Time
-	Random io.Reader // default crypto/rand.Reader
+	Now    func() time.Time // default time.Now
+	Random io.Reader        // default crypto/rand.Reader; must be safe for concurrent use
 	Log    *slog.Logger
 	// Step is called at every step boundary (README, "Steps"); a kill test ends the process there. nil: nothing.
 	Step func(name string)
@@ -47,12 +52,17 @@ type Config struct {
 	Redelivery time.Duration // 10 min: an identical request gets the recorded response so long
 	// ExpDays is the technical life of a copy in days, at least 45: 60.
 	ExpDays int
-	// ListLength is the number of entries of a status list, at least 100,000 outside of tests: 131072.
+	// ListLength is the number of entries of a status list, a multiple of 4: 131072. Below 100,000 the crowd is too
+	// small to hide in: only with Development.
 	ListLength uint64
 	// PublishEvery bounds publications on change: 1 min. The first change after a quiet time is published at once.
 	PublishEvery time.Duration
-	// Heartbeat re-dates the lists when nothing changed: 10 min. NextUpdate is promised 3 heartbeats ahead.
+	// Heartbeat re-dates the lists when nothing changed: 10 min; next_update is promised 3 heartbeats ahead.
 	Heartbeat time.Duration
+	// ListLife is the exp of a list's token: 7 days. Verifiers go by status_as_of; exp must outlive their longest age.
+	ListLife time.Duration
+	// Development allows short lists.
+	Development bool
 }
 
 // A Tenant is one agency. Keys are its own; nothing of it is shared with another.
@@ -89,17 +99,136 @@ type Anchor interface {
 
 // Issuer runs the use cases. Safe for concurrent use.
 type Issuer struct {
-	cfg Config
+	cfg     Config
+	tenants map[string]*tenant
+	secrets *secrets
+	records RecordSource
+	nonces  *nonceRing
+	indices *indices
+	boards  map[string]*board // by tenant: the status lists as published
+
+	mu       sync.Mutex                   // guards inflight
+	inflight map[requestKey]chan struct{} // identical requests wait for each other
 }
 
-var errTODO = errors.New("issuer: not built yet")
-
 // New checks the configuration and refuses one that could issue something wrong.
-func New(cfg Config) (*Issuer, error) { return nil, errTODO }
+func New(cfg Config) (*Issuer, error) {
+	cfg.setDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	secrets, err := newSecrets(cfg.Secret, cfg.Random)
+	if err != nil {
+		return nil, err
+	}
+	is := &Issuer{
+		cfg: cfg, tenants: map[string]*tenant{}, secrets: secrets, records: cfg.Records,
+		boards: map[string]*board{}, inflight: map[requestKey]chan struct{}{},
+	}
+	if is.records == nil {
+		is.records = tableRecords{store: cfg.Store, secrets: secrets}
+	}
+	is.nonces = &nonceRing{store: cfg.Store, secrets: secrets, ttl: cfg.NonceTTL, random: cfg.Random}
+	is.indices = newIndices(cfg)
+	for _, t := range cfg.Tenants {
+		x, err := newTenant(t, cfg)
+		if err != nil {
+			return nil, fmt.Errorf("issuer: tenant %q: %w", t.ID, err)
+		}
+		if is.tenants[t.ID] != nil {
+			return nil, fmt.Errorf("issuer: tenant %q is configured twice", t.ID)
+		}
+		is.tenants[t.ID], is.boards[t.ID] = x, newBoard()
+	}
+	return is, nil
+}
 
-// Recover burns the indices of copies that were intended and never recorded, and resumes unfinished publications. Call
-// it before serving.
-func (is *Issuer) Recover(ctx context.Context) error { return errTODO }
+func (c *Config) setDefaults() {
+	c.URL, c.StatusHost = strings.TrimSuffix(c.URL, "/"), strings.TrimSuffix(c.StatusHost, "/")
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Random == nil {
+		c.Random = rand.Reader
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Step == nil {
+		c.Step = func(string) {}
+	}
+	for _, d := range []struct {
+		v *time.Duration
+		d time.Duration
+	}{
+		{&c.OfferTTL, 10 * time.Minute}, {&c.TokenTTL, 10 * time.Minute}, {&c.NonceTTL, 5 * time.Minute}, {&c.Redelivery, 10 * time.Minute},
+		{&c.PublishEvery, time.Minute}, {&c.Heartbeat, 10 * time.Minute}, {&c.ListLife, 7 * 24 * time.Hour},
+	} {
+		if *d.v == 0 {
+			*d.v = d.d
+		}
+	}
+	if c.ExpDays == 0 {
+		c.ExpDays = 60
+	}
+	if c.ListLength == 0 {
+		c.ListLength = 131072
+	}
+}
 
-// Run publishes status lists on change and as a heartbeat until ctx ends.
-func (is *Issuer) Run(ctx context.Context) error { return errTODO }
+func (c *Config) check() error {
+	switch {
+	case !isBaseURL(c.URL) || !isBaseURL(c.StatusHost):
+		return errors.New("issuer: URL and StatusHost must be absolute http(s) URLs without query")
+	case c.Store == nil:
+		return errors.New("issuer: Store is required")
+	case len(c.Tenants) == 0:
+		return errors.New("issuer: at least one tenant is required")
+	case c.ExpDays < 45:
+		return errors.New("issuer: ExpDays must be at least 45: freshness comes from the status list")
+	case c.ListLength%4 != 0 || c.ListLength < 100_000 && !c.Development:
+		return errors.New("issuer: ListLength must be a multiple of 4 and at least 100,000")
+	case c.OfferTTL < 0 || c.TokenTTL < 0 || c.NonceTTL < 0 || c.Redelivery < 0 || c.PublishEvery < 0 || c.Heartbeat < 0 || c.ListLife < 3*c.Heartbeat:
+		return errors.New("issuer: durations must be positive, ListLife at least 3 heartbeats")
+	}
+	return nil
+}
+
+func isBaseURL(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
+}
+
+// step marks a boundary.
+func (is *Issuer) step(name string) { is.cfg.Step(name) }
+
+// Answered marks that a credential response was written to the wire: the last boundary of the pipeline.
+func (is *Issuer) Answered() { is.step("credential.answered") }
+
+func (is *Issuer) now() time.Time { return is.cfg.Now().UTC() }
+
+// tenant finds a tenant by its exact id.
+func (is *Issuer) tenant(id string) (*tenant, error) {
+	if t := is.tenants[id]; t != nil {
+		return t, nil
+	}
+	return nil, ErrUnknownTenant
+}
+
+// Recover burns the indices of copies that were intended and never recorded, and opens the first status list of each
+// tenant. Call it before serving.
+func (is *Issuer) Recover(ctx context.Context) error {
+	n, err := is.cfg.Store.BurnIntended(ctx)
+	if err != nil {
+		return fmt.Errorf("burn unfinished copies: %w", err)
+	}
+	if n > 0 {
+		is.cfg.Log.Warn("burned unfinished issuances", "count", n)
+	}
+	for id := range is.tenants {
+		if err := is.indices.open(ctx, id, is.now()); err != nil {
+			return fmt.Errorf("open status list: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,11 +1,145 @@
 package issuer
 
-import "context"
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"strconv"
 
-// A RecordSource is what an agency knows about people. Implementations: the store's table that imports fill, and
-// SQLRecords over an agency's own database.
+	"github.com/go-json-experiment/json"
+
+	"github.com/dojang-id/dojang/internal/audit"
+	"github.com/dojang-id/dojang/issuer/records"
+	"github.com/dojang-id/dojang/schemas"
+)
+
+// A Record is what an agency keeps about a person for one type: claims, and inputs that claims are derived from.
+type Record = records.Record
+
+// A RecordSource answers what an agency knows about people. Implementations: the store's table that imports fill, and
+// records.SQL over an agency's own database.
 type RecordSource interface {
-	// Record returns the claims that the agency keeps for a person and a type (short name), before derived claims are
-	// added. ErrNoRecord when there is none.
-	Record(ctx context.Context, tenant, typ, person string) (map[string]any, error)
+	// Record returns a person's record for a type (short name), before derived claims are added; records.ErrNone when
+	// there is none. The caller does not change it.
+	Record(ctx context.Context, tenant, typ, person string) (Record, error)
+}
+
+// tableRecords are the imported records.
+type tableRecords struct {
+	store   RecordStore
+	secrets *secrets
+}
+
+func recordPlace(tenant, typ, person string) string {
+	return "record/" + tenant + "/" + typ + "/" + person
+}
+
+func (t tableRecords) Record(ctx context.Context, tenant, typ, person string) (Record, error) {
+	sealed, err := t.store.SealedRecord(ctx, tenant, typ, person)
+	if err != nil {
+		return Record{}, err
+	}
+	plain, err := t.secrets.open(sealed, recordPlace(tenant, typ, person))
+	if err != nil {
+		return Record{}, err
+	}
+	var rec Record
+	if err := json.Unmarshal(plain, &rec); err != nil {
+		return Record{}, fmt.Errorf("read record: %w", err)
+	}
+	return rec, nil
+}
+
+// An ImportRequest brings one file of records.
+type ImportRequest struct {
+	Tenant string
+	Type   string
+	File   []byte // CSV, UTF-8 (with or without BOM) or CP949
+	Actor  string
+}
+
+// Import replaces the records of the people in the file, all or none, and says how many. A file with a row that could
+// not be issued is refused as a whole: *ClaimsError names rows and rules, never values. Other errors: ErrUnknownTenant,
+// ErrUnknownType, records.ErrFile.
+func (is *Issuer) Import(ctx context.Context, r ImportRequest) (int, error) {
+	t, err := is.tenant(r.Tenant)
+	if err != nil {
+		return 0, err
+	}
+	typ := t.types[r.Type]
+	if typ == nil {
+		return 0, ErrUnknownType
+	}
+	rows, problems, err := records.ParseCSV(r.File, typ.Name)
+	if err != nil {
+		return 0, err
+	}
+	refused := &ClaimsError{}
+	for _, p := range problems {
+		refused.Violations = append(refused.Violations, Violation{Row: p.Row, Claim: p.Claim, Rule: p.Rule})
+	}
+	sealed := make([]SealedRecord, 0, len(rows))
+	for i, row := range rows {
+		if row.Person == "" { // reported above
+			continue
+		}
+		if e := is.importable(t, typ, row.Record, i+1); e != nil {
+			refused.Violations = append(refused.Violations, e.Violations...)
+			continue
+		}
+		s, err := is.sealRecord(t.ID, typ.Name, row)
+		if err != nil {
+			return 0, err
+		}
+		sealed = append(sealed, s)
+	}
+	if len(refused.Violations) > 0 {
+		return 0, refused
+	}
+	entry := audit.Entry{Chain: t.ID, Actor: r.Actor, Action: "records.import", Object: typ.Name, Detail: "people=" + strconv.Itoa(len(sealed))}
+	if err := is.cfg.Store.PutRecords(ctx, t.ID, typ.Name, sealed, entry); err != nil {
+		return 0, fmt.Errorf("store records: %w", err)
+	}
+	return len(sealed), nil
+}
+
+// importable completes a row as issuing would today, without pseudonyms, and validates it.
+func (is *Issuer) importable(t *tenant, typ *schemas.Type, rec Record, row int) *ClaimsError {
+	today := schemas.DateOf(is.now())
+	claims := map[string]any{}
+	for k, v := range rec.Claims {
+		claims[k] = v
+	}
+	last, err := lastDay(typ, rec, today)
+	if err != nil {
+		return &ClaimsError{[]Violation{{Row: row, Claim: "date_of_expiry", Rule: "record"}}}
+	}
+	deriver{typ: typ, rec: rec, today: today, claims: claims}.derive()
+	claims["issuing_authority"], claims["issuing_country"], claims["schema_version"] = t.Authority, "KR", typ.Version
+	claims["date_of_issuance"], claims["date_of_expiry"] = today.String(), last.String()
+	if last.Before(today) { // a lapsed record may be imported; it cannot be offered
+		claims["date_of_expiry"] = today.String()
+	}
+	if err := check(typ, claims, row); err != nil {
+		return err.(*ClaimsError)
+	}
+	return nil
+}
+
+func (is *Issuer) sealRecord(tenant, typ string, row records.Row) (SealedRecord, error) {
+	var plain bytes.Buffer
+	if err := json.MarshalWrite(&plain, row.Record, json.Deterministic(true)); err != nil {
+		return SealedRecord{}, fmt.Errorf("encode record: %w", err)
+	}
+	sealed, err := is.secrets.seal(plain.Bytes(), recordPlace(tenant, typ, row.Person))
+	return SealedRecord{Person: row.Person, Sealed: sealed}, err
+}
+
+// draw fills b with randomness.
+func (is *Issuer) draw(b []byte) error {
+	if _, err := io.ReadFull(is.cfg.Random, b); err != nil {
+		return fmt.Errorf("draw: %w", err)
+	}
+	return nil
 }

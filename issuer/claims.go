@@ -1,0 +1,222 @@
+package issuer
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/dojang-id/dojang/schemas"
+)
+
+// Names of claims that this room sets itself.
+const (
+	claimPairwise  = "pairwise_id"
+	claimNullifier = "program_nullifier"
+)
+
+// Names of a record's inputs: known to the agency, used to derive claims, never issued themselves.
+const (
+	InputBirthdate = "birthdate"       // YYYY-MM-DD
+	InputLegalDong = "legal_dong_code" // 10 digits
+	InputLastDay   = "valid_until"     // last day of the programme's window, YYYY-MM-DD
+)
+
+// datasetRequest asks for the claims of one person in one configuration.
+type datasetRequest struct {
+	tenant *tenant
+	config *configuration
+	person string
+	slot   int
+	now    time.Time
+}
+
+// A dataset is what every copy of a request says, checked against the schema.
+type dataset struct {
+	claims  map[string]any
+	lastDay schemas.Date // administrative expiry, last valid day
+	today   schemas.Date
+}
+
+// dataset reads the record, adds what is derived and the envelope, and validates the whole.
+// Errors: ErrNoRecord, *ClaimsError.
+func (is *Issuer) dataset(ctx context.Context, r datasetRequest) (dataset, error) {
+	rec, err := is.records.Record(ctx, r.tenant.ID, r.config.typ.Name, r.person)
+	if err != nil {
+		return dataset{}, err
+	}
+	typ := r.config.typ
+	d := dataset{claims: maps.Clone(rec.Claims), today: schemas.DateOf(r.now)}
+	if d.claims == nil {
+		d.claims = map[string]any{}
+	}
+	if d.lastDay, err = lastDay(typ, rec, d.today); err != nil {
+		return dataset{}, &ClaimsError{[]Violation{{Claim: "date_of_expiry", Rule: "record"}}}
+	}
+	deriver{typ: typ, rec: rec, today: d.today, claims: d.claims}.derive()
+	if err := is.pseudonyms(ctx, r, d.claims); err != nil {
+		return dataset{}, err
+	}
+	d.claims["issuing_authority"], d.claims["issuing_country"], d.claims["schema_version"] = r.tenant.Authority, "KR", typ.Version
+	d.claims["date_of_issuance"], d.claims["date_of_expiry"] = d.today.String(), d.lastDay.String()
+	if r.tenant.Jurisdiction != "" {
+		d.claims["issuing_jurisdiction"] = r.tenant.Jurisdiction
+	}
+	if d.lastDay.Before(d.today) {
+		return dataset{}, &ClaimsError{[]Violation{{Claim: "date_of_expiry", Rule: "past"}}}
+	}
+	return d, check(typ, d.claims, 0)
+}
+
+// check validates claims against the schema; row names the line of an import.
+func check(typ *schemas.Type, claims map[string]any, row int) error {
+	found := typ.Validate(claims)
+	if len(found) == 0 {
+		return nil
+	}
+	e := &ClaimsError{}
+	for _, v := range found {
+		e.Violations = append(e.Violations, Violation{Row: row, Claim: v.Claim, Rule: v.Rule})
+	}
+	return e
+}
+
+func lastDay(typ *schemas.Type, rec Record, today schemas.Date) (schemas.Date, error) {
+	from, err := optionalDate(rec.Input(InputLastDay))
+	if err != nil {
+		return schemas.Date{}, err
+	}
+	birth, err := optionalDate(rec.Input(InputBirthdate))
+	if err != nil {
+		return schemas.Date{}, err
+	}
+	return typ.LastDay(today, from, birth)
+}
+
+func optionalDate(s string) (schemas.Date, error) {
+	if s == "" {
+		return schemas.Date{}, nil
+	}
+	return schemas.ParseDate(s)
+}
+
+// deriver adds the derived claims that the type knows and the record's facts allow; a fact that is missing adds nothing.
+type deriver struct {
+	typ    *schemas.Type
+	rec    Record
+	today  schemas.Date
+	claims map[string]any
+}
+
+func (d deriver) derive() {
+	d.name()
+	d.ages()
+	d.region()
+	d.renewalWindow()
+}
+
+// set adds a claim unless the type does not know it or the agency has stated it.
+func (d deriver) set(name string, value any) {
+	if c, ok := d.typ.Claim(name); ok && c.Class != schemas.Never && d.claims[name] == nil {
+		d.claims[name] = value
+	}
+}
+
+func (d deriver) name() {
+	family, _ := d.claims["family_name"].(string)
+	given, _ := d.claims["given_name"].(string)
+	if family != "" && given != "" {
+		d.set("name", family+given)
+	}
+}
+
+// ages are computed on the civil day of issue (age_over_NN) or on the programme's reference date (age_band_youth).
+func (d deriver) ages() {
+	birth, err := schemas.ParseDate(d.rec.Input(InputBirthdate))
+	if err != nil {
+		return
+	}
+	over := false
+	for _, c := range d.typ.Claims {
+		n, err := strconv.Atoi(strings.TrimPrefix(c.Path, "age_over_"))
+		if err != nil || !strings.HasPrefix(c.Path, "age_over_") {
+			continue
+		}
+		if v, err := schemas.AgeOver(birth, d.today, n, schemas.Birthday); err == nil {
+			d.set(c.Path, v)
+			over = true
+		}
+	}
+	if over {
+		d.set("age_as_of", d.today.String())
+		d.set("age_rule", string(schemas.Birthday))
+	}
+	on := d.today
+	if text, ok := d.claims["reference_date"].(string); ok {
+		if ref, err := schemas.ParseDate(text); err == nil {
+			on = ref
+		}
+	}
+	if in, err := (schemas.AgeBand{From: 19, To: 34, Rule: schemas.Birthday}).Holds(birth, on); err == nil {
+		d.set("age_band_youth", in)
+	}
+}
+
+func (d deriver) region() {
+	code := d.rec.Input(InputLegalDong)
+	if sido := schemas.SidoCode(code); sido != "" {
+		d.set("resident_sido_code", sido)
+		d.set("resident_sigungu_code", schemas.SigunguCode(code))
+		return
+	}
+	if district, _ := d.claims["applied_sigungu_code"].(string); len(district) == 5 {
+		d.set("resident_sido_code", district[:2])
+	}
+}
+
+func (d deriver) renewalWindow() {
+	text, _ := d.claims["valid_until"].(string)
+	if until, err := schemas.ParseDate(text); err == nil {
+		d.set("renewal_window", map[string]any{"from": until.AddDays(-30).String(), "until": until.AddDays(30).String()})
+	}
+}
+
+// pseudonyms adds pairwise_id of the slot and the programme's nullifier, both from the person's random root.
+func (is *Issuer) pseudonyms(ctx context.Context, r datasetRequest, claims map[string]any) error {
+	_, nullifier := r.config.typ.Claim(claimNullifier)
+	if !nullifier && (!r.config.slots || r.slot == slotNone) {
+		return nil
+	}
+	root, err := is.pseudonymRoot(ctx, r.tenant.ID, r.config.typ.Name, r.person)
+	if err != nil {
+		return err
+	}
+	if r.config.slots && r.slot != slotNone {
+		claims[claimPairwise] = base64.RawURLEncoding.EncodeToString(mac(root, "dojang pairwise v1", strconv.Itoa(r.slot)))
+	}
+	if programme, _ := claims["program_id"].(string); nullifier && programme != "" {
+		claims[claimNullifier] = base64.RawURLEncoding.EncodeToString(mac(root, "dojang nullifier v1", programme))
+	}
+	return nil
+}
+
+// pseudonymRoot is random per person and type; the first use draws it.
+func (is *Issuer) pseudonymRoot(ctx context.Context, tenant, typ, person string) ([]byte, error) {
+	place := "pseudonym/" + tenant + "/" + typ + "/" + person
+	fresh := make([]byte, 32)
+	if err := is.draw(fresh); err != nil {
+		return nil, err
+	}
+	sealed, err := is.secrets.seal(fresh, place)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := is.cfg.Store.Pseudonym(ctx, tenant, typ, person, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("read pseudonym root: %w", err)
+	}
+	return is.secrets.open(kept, place)
+}

@@ -1,0 +1,86 @@
+package issuer
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// secrets are the keys derived from Config.Secret; each has one use.
+type secrets struct {
+	aead   cipher.AEAD
+	tx     []byte // MACs of transaction codes
+	random io.Reader
+}
+
+func newSecrets(secret []byte, random io.Reader) (*secrets, error) {
+	if len(secret) != 32 {
+		return nil, errors.New("issuer: Secret must have 32 bytes")
+	}
+	seal, err := hkdf.Key(sha256.New, secret, nil, "dojang issuer seal v1", 32)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := hkdf.Key(sha256.New, secret, nil, "dojang issuer tx_code v1", 32)
+	if err != nil {
+		return nil, err
+	}
+	block, err := aes.NewCipher(seal)
+	if err != nil {
+		return nil, err
+	}
+	aead, err := cipher.NewGCM(block)
+	if err != nil {
+		return nil, err
+	}
+	return &secrets{aead: aead, tx: tx, random: random}, nil
+}
+
+// seal encrypts for one place: place is authenticated, so that a row cannot be moved to another.
+func (s *secrets) seal(plain []byte, place string) ([]byte, error) {
+	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
+	if _, err := io.ReadFull(s.random, nonce); err != nil {
+		return nil, fmt.Errorf("draw nonce: %w", err)
+	}
+	return s.aead.Seal(nonce, nonce, plain, []byte(place)), nil
+}
+
+func (s *secrets) open(sealed []byte, place string) ([]byte, error) {
+	n := s.aead.NonceSize()
+	if len(sealed) < n {
+		return nil, errors.New("issuer: sealed row is too short")
+	}
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(place))
+	if err != nil {
+		return nil, errors.New("issuer: sealed row does not open")
+	}
+	return plain, nil
+}
+
+// txMAC is what is stored of a transaction code: six digits need a key, a hash would be guessed.
+func (s *secrets) txMAC(credential, code string) []byte { return mac(s.tx, credential, code) }
+
+// mac is HMAC-SHA-256 over length-prefixed parts.
+func mac(key []byte, parts ...string) []byte {
+	h := hmac.New(sha256.New, key)
+	for _, p := range parts {
+		h.Write([]byte{byte(len(p) >> 24), byte(len(p) >> 16), byte(len(p) >> 8), byte(len(p))})
+		h.Write([]byte(p))
+	}
+	return h.Sum(nil)
+}
+
+// token draws n random bytes as base64url.
+func token(random io.Reader, n int) (string, error) {
+	b := make([]byte, n)
+	if _, err := io.ReadFull(random, b); err != nil {
+		return "", fmt.Errorf("draw token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b), nil
+}
