@@ -83,6 +83,8 @@ func VerifyProof(jwt string, e Expect) (Proof, error) {
 func (e Expect) key(h *keys.Header) (*keys.PublicKey, error) {
 	hasKid, hasJWK, hasX5C := h.Kid != "", h.JWK != nil, h.X5C != nil
 	switch {
+	case h.Has("trust_chain") && !hasKid:
+		return nil, errors.New("trust_chain without kid")
 	case hasJWK && !hasKid && !hasX5C:
 		return h.JWK, nil
 	case hasKid && !hasJWK && !hasX5C && e.ResolveKid != nil:
