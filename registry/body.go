@@ -340,7 +340,7 @@ func checkServices(services []Service) error {
 		if !ValidFragment(s.ID) || !ValidFragment(s.Type) || s.Endpoint == "" {
 			return ErrMalformed
 		}
-		if len(s.Endpoint) > maxText {
+		if len(s.Endpoint) > maxEndpoint {
 			return ErrLimit
 		}
 		if slices.ContainsFunc(services[:i], func(o Service) bool { return o.ID == s.ID }) {

@@ -37,6 +37,15 @@ func (f Family) At(height uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(string(f)+"at/"), height)
 }
 
+// Has reports whether a leaf key is of this family: its latest fact or a replaced one.
+func (f Family) Has(key []byte) bool {
+	if len(key) <= len(f) || string(key[:len(f)]) != string(f) {
+		return false
+	}
+	rest := key[len(f):]
+	return string(rest) == "latest" || (len(rest) == 11 && string(rest[:3]) == "at/")
+}
+
 // Keys of leaves that have no history.
 func OutcomeKey(operation Hash) []byte { return append([]byte("op/"), operation[2:]...) }
 func AnchorKey(root [32]byte) []byte   { return append([]byte("anchor/"), root[:]...) }
@@ -61,6 +70,8 @@ type DIDFact struct {
 	Created     uint64    `cbor:"5,keyasint"`
 	Deactivated uint64    `cbor:"6,keyasint,omitempty"`
 	Frozen      uint64    `cbor:"7,keyasint,omitempty"`
+	Keys        []string  `cbor:"8,keyasint,omitempty"` // ids of the keys in force, in order of their addition
+	Services    []string  `cbor:"9,keyasint,omitempty"` // ids of the services
 }
 
 // A KeyFact is a verification key with its interval in heights; CompromisedFrom is in seconds.

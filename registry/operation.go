@@ -35,6 +35,7 @@ const (
 	MaxSignatures = 16
 	maxList       = 16 // keys, services, types of one operation
 	maxText       = 512
+	maxEndpoint   = 256
 )
 
 // An Operation is what a controller, or k of n members, want to change. Build one, then Sign it.

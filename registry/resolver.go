@@ -82,6 +82,7 @@ type StatusEpoch struct {
 	IssuedAt   time.Time
 	NextUpdate time.Time
 	Root       [32]byte // Merkle root over the issuer's list records (internal/statuslist)
+	Signer     string   // DID URL of the key that signed the epoch: the issuer's, or its second status operator's
 }
 
 // Checked says by which proven state a fact is known.

@@ -10,55 +10,149 @@ package chain
 
 import (
 	"errors"
+	"fmt"
+	"sync"
 	"time"
 
+	"github.com/cosmos/iavl"
 	iavldb "github.com/cosmos/iavl/db"
 
 	"github.com/dojang-id/dojang/registry"
-	"github.com/dojang-id/dojang/registry/evidence"
 )
-
-var errTODO = errors.New("chain: not yet")
 
 // AppVersion is the version of the rules, reported to the engine and part of every header.
 const AppVersion = 1
+
+// ErrOrder: a call that does not follow the one before (height, genesis, commit without a block).
+var ErrOrder = errors.New("chain: call out of order")
 
 // A Config of a Machine; the zero value is good.
 type Config struct {
 	KeepVersions uint64 // old states that can still be proven; 0: 100. Leaves are never pruned
 	CacheNodes   int    // tree nodes in memory; 0: 50,000
-	Verdicts     int    // transactions whose verified signatures are remembered; 0: 20,000
+	Verdicts     int    // bytes of transactions whose verified signatures are remembered; 0: 32 MiB
 	Sync         bool   // fsync each commit; without it the engine's own log replays what a power cut took
 }
 
 // A Machine is the state machine over one store. Safe for concurrent use.
-type Machine struct{}
+type Machine struct {
+	cfg      Config
+	db       iavldb.DB
+	verdicts *verdicts
+
+	mu       sync.RWMutex        // held for writing while a block is executed and committed
+	tree     *iavl.MutableTree   // under mu
+	snapshot *iavl.ImmutableTree // newest committed state; nil before the first commit; replaced, never changed
+	params   registry.ParamsFact
+	first    uint64 // height of the first block; 0 before the genesis
+	height   uint64 // newest committed
+	lastTime time.Time
+	pending  *pending // executed, not committed
+	pruned   uint64   // versions up to here are gone
+
+	checkMu sync.Mutex // taken after mu
+	check   *overlay   // state of CheckTx since the last commit
+}
 
 // New opens the store and loads the newest committed version. Open gives a store on disk, NewMemory one for tests.
-func New(db iavldb.DB, cfg Config) (*Machine, error) { return nil, errTODO }
+func New(db iavldb.DB, cfg Config) (*Machine, error) {
+	if cfg.KeepVersions == 0 {
+		cfg.KeepVersions = 100
+	}
+	if cfg.CacheNodes == 0 {
+		cfg.CacheNodes = 50_000
+	}
+	if cfg.Verdicts == 0 {
+		cfg.Verdicts = 32 << 20
+	}
+	// One batch a commit: above the default threshold the library flushes nodes before the root, and a crash in
+	// between leaves a version without a root. No fast storage: a second copy of every leaf to write.
+	tree := iavl.NewMutableTree(db, cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(1<<30), iavl.SyncOption(cfg.Sync))
+	version, err := tree.Load()
+	if err != nil {
+		return nil, fmt.Errorf("chain: load state: %w", err)
+	}
+	m := &Machine{cfg: cfg, db: db, tree: tree, verdicts: newVerdicts(cfg.Verdicts), height: uint64(version)}
+	if version > 0 {
+		if err := m.loaded(); err != nil {
+			return nil, err
+		}
+	}
+	m.check = newOverlay(m.committed())
+	return m, nil
+}
+
+// loaded reads what a restart needs from the newest version.
+func (m *Machine) loaded() error {
+	if err := m.takeSnapshot(); err != nil {
+		return err
+	}
+	root, err := readPlain[registry.HeaderRoot](m.committed(), registry.HeaderRootKey())
+	if err != nil {
+		return err
+	}
+	if root == nil {
+		return errors.New("chain: state without a header tree")
+	}
+	m.first = root.First
+	if _, m.lastTime, err = m.header(m.height); err != nil {
+		return err
+	}
+	if versions := m.tree.AvailableVersions(); len(versions) > 0 {
+		m.pruned = uint64(versions[0]) - 1
+	}
+	return nil
+}
+
+func (m *Machine) takeSnapshot() error {
+	snapshot, err := m.tree.GetImmutable(int64(m.height))
+	if err != nil {
+		return fmt.Errorf("chain: read state: %w", err)
+	}
+	m.snapshot = snapshot
+	params, _, err := readFact[registry.ParamsFact](treeReader{snapshot}, registry.ParamsFamily())
+	if err != nil {
+		return err
+	}
+	if params == nil {
+		return errors.New("chain: state without parameters")
+	}
+	m.params = *params
+	return nil
+}
+
+func (m *Machine) committed() reader {
+	if m.snapshot == nil {
+		return empty{}
+	}
+	return treeReader{m.snapshot}
+}
 
 // Close closes the store.
-func (m *Machine) Close() error { return errTODO }
-
-// Open opens or creates a store in a directory.
-func Open(dir string) (iavldb.DB, error) { return nil, errTODO }
-
-// NewMemory is a store without a disk.
-func NewMemory() iavldb.DB { return iavldb.NewMemDB() }
+func (m *Machine) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return errors.Join(m.tree.Close(), m.db.Close())
+}
 
 // Info is the newest committed state.
 type Info struct {
 	Height  uint64 // 0: nothing committed
+	First   uint64 // height of the first block
 	AppHash []byte
+	Time    time.Time           // of the header of that height
 	Params  registry.ParamsFact // zero before the genesis
 }
 
 // Info of the newest committed state.
-func (m *Machine) Info() Info { return Info{} }
-
-// InitGenesis writes the first state; Commit of the first block persists it. height is that of the first block.
-func (m *Machine) InitGenesis(g Genesis, height uint64) (appHash []byte, err error) {
-	return nil, errTODO
+func (m *Machine) Info() Info {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	i := Info{Height: m.height, First: m.first, Time: m.lastTime, Params: m.params}
+	if m.snapshot != nil {
+		i.AppHash = m.snapshot.Hash()
+	}
+	return i
 }
 
 // A Block is what the engine has agreed on. Hash and Time are those of the block's own header.
@@ -73,68 +167,23 @@ type Block struct {
 type Result struct {
 	Code       registry.Code // ok, or why the whole transaction was refused
 	Detail     string        // for people and logs, not part of what nodes agree on
-	Sponsor    string        // for the gateway's quota; empty when it could not be read
+	Sponsor    string        // empty when it could not be read
 	Operations []registry.Outcome
 }
 
-// Data is the deterministic encoding of the result that goes into the block results: codes only.
-func (r Result) Data() []byte { return nil }
-
-// CheckTx decides whether a transaction may wait for a block: the same validation as Execute, on a copy of the state
-// that also has the transactions checked since the last commit. A transaction of which no operation would succeed is
-// refused with the code of its first operation.
-func (m *Machine) CheckTx(tx []byte) Result { return Result{} }
-
-// Execute runs a block and returns the app hash; nothing is persisted before Commit. An error is a fault of the store
-// or a call out of order: the node must stop.
-func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error) {
-	return nil, nil, errTODO
+// Data is the deterministic encoding of the result for the block results: codes only.
+func (r Result) Data() []byte {
+	codes := make([]registry.Code, 0, 1+len(r.Operations))
+	codes = append(codes, r.Code)
+	for _, o := range r.Operations {
+		codes = append(codes, registry.Code(o.Code))
+	}
+	b, err := registry.Encode(codes)
+	if err != nil {
+		return nil // strings always encode
+	}
+	return b
 }
 
-// Commit persists the executed block in one atomic batch.
-func (m *Machine) Commit() error { return errTODO }
-
-// A Query names the facts that an Evidence shall hold. Facts that do not exist are proven absent.
-type Query struct {
-	Keys           []KeyRef
-	Accreditations []AccreditationRef
-	Registrations  []RegistrationRef
-	Types          []string
-	Status         []registry.DID
-	Operations     []registry.Hash
-	DIDs           []registry.DID // control facts
-	Raw            [][]byte       // further leaf keys
-	// Heights are further headers to be proven by the header tree.
-	Heights []uint64
-}
-
-// A KeyRef names a verification key.
-type KeyRef struct {
-	DID registry.DID
-	ID  string
-}
-
-// An AccreditationRef asks for all accreditations of a DID for a type, with their history.
-type AccreditationRef struct {
-	DID  registry.DID
-	Type string
-}
-
-// A RegistrationRef names a registration.
-type RegistrationRef struct {
-	DID     registry.DID
-	Purpose string
-}
-
-// ErrVersion: that state is not committed yet, or was pruned.
-var ErrVersion = errors.New("chain: no such version")
-
-// Prove makes the state part of an Evidence from a committed version; 0 is the newest.
-func (m *Machine) Prove(version uint64, q Query) (evidence.StateProof, error) {
-	return evidence.StateProof{}, errTODO
-}
-
-// HeaderPath proves nothing but headers: heights in the header tree of a version.
-func (m *Machine) HeaderHash(height uint64) (hash [32]byte, t time.Time, err error) {
-	return [32]byte{}, time.Time{}, errTODO
-}
+// NewMemory is a store without a disk.
+func NewMemory() iavldb.DB { return iavldb.NewMemDB() }

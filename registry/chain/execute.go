@@ -1,0 +1,157 @@
+package chain
+
+import (
+	"fmt"
+
+	"github.com/dojang-id/dojang/registry"
+)
+
+// pending is an executed block that is not committed.
+type pending struct {
+	block   Block
+	records []record
+}
+
+// CheckTx decides whether a transaction may wait for a block: the same validation as Execute, on a copy of the state
+// that also has the transactions checked since the last commit. A transaction of which no operation would succeed is
+// refused with the code of its first operation. Its signatures are not verified again in Execute.
+func (m *Machine) CheckTx(tx []byte) Result {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.snapshot == nil {
+		return Result{Code: registry.CodeNotASponsor, Detail: "the chain has not begun"}
+	}
+	v := m.verdicts.of(tx, m.params.Network)
+	m.checkMu.Lock()
+	defer m.checkMu.Unlock()
+	trial := newOverlay(m.check)
+	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: trial}
+	res, err := r.transaction(v)
+	if err != nil {
+		return Result{Code: registry.CodeMalformed, Detail: "internal error"}
+	}
+	if res.Code != registry.CodeOK {
+		return res
+	}
+	for _, o := range res.Operations {
+		if o.Code == string(registry.CodeOK) {
+			trial.mergeInto(m.check)
+			return res
+		}
+	}
+	res.Code, res.Detail = registry.Code(res.Operations[0].Code), res.Operations[0].Detail
+	return res
+}
+
+// Execute runs a block and returns the app hash; nothing is persisted before Commit. An error is a fault of the store
+// or a call out of order: the node must stop.
+func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.first == 0 || (m.height == 0 && b.Height != m.first) || (m.height != 0 && b.Height != m.height+1) || m.pending != nil {
+		return nil, nil, ErrOrder
+	}
+	base := treeReader{m.tree}
+	params, _, err := readFact[registry.ParamsFact](base, registry.ParamsFamily())
+	if err != nil {
+		return nil, nil, err
+	}
+	if params == nil {
+		return nil, nil, ErrOrder
+	}
+	r := run{params: *params, height: b.Height, time: b.Time.Unix(), state: newOverlay(base)}
+	for _, tx := range b.Txs {
+		res, err := r.transaction(m.verdicts.of(tx, params.Network))
+		if err != nil {
+			return nil, nil, fmt.Errorf("chain: execute height %d: %w", b.Height, err)
+		}
+		results = append(results, res)
+	}
+	p := &pending{block: b}
+	if len(r.state.writes) > 0 {
+		if p.records, err = m.appendHeaders(&writer{overlay: r.state, height: b.Height}, b); err != nil {
+			return nil, nil, err
+		}
+	}
+	p.records = append(p.records, record{headerRecord(b.Height), marshalHeader(b.Hash, b.Time)})
+	if err := m.apply(r.state); err != nil {
+		return nil, nil, err
+	}
+	m.pending = p
+	return results, m.tree.WorkingHash(), nil
+}
+
+// apply puts changes into the working tree, in key order.
+func (m *Machine) apply(o *overlay) error {
+	for _, k := range o.keys() {
+		if _, err := m.tree.Set([]byte(k), o.writes[k]); err != nil {
+			return fmt.Errorf("chain: write leaf: %w", err)
+		}
+	}
+	return nil
+}
+
+// Commit persists the executed block. The records beside the tree go first, then the version in one atomic batch: what
+// a crash leaves in between is rewritten when the engine replays the block.
+func (m *Machine) Commit() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.pending == nil {
+		return ErrOrder
+	}
+	if err := m.writeRecords(m.pending.records); err != nil {
+		return err
+	}
+	_, version, err := m.tree.SaveVersion()
+	if err != nil {
+		return fmt.Errorf("chain: commit: %w", err)
+	}
+	if uint64(version) != m.pending.block.Height {
+		return fmt.Errorf("chain: committed version %d at height %d", version, m.pending.block.Height)
+	}
+	m.height, m.lastTime = m.pending.block.Height, m.pending.block.Time
+	for _, tx := range m.pending.block.Txs {
+		m.verdicts.forget(tx)
+	}
+	m.pending = nil
+	if err := m.takeSnapshot(); err != nil {
+		return err
+	}
+	m.checkMu.Lock()
+	m.check = newOverlay(m.committed())
+	m.checkMu.Unlock()
+	return m.prune()
+}
+
+func (m *Machine) writeRecords(records []record) error {
+	batch := m.db.NewBatch()
+	defer batch.Close()
+	for _, r := range records {
+		if err := batch.Set(r.key, r.value); err != nil {
+			return fmt.Errorf("chain: commit records: %w", err)
+		}
+	}
+	if err := batch.Write(); err != nil {
+		return fmt.Errorf("chain: commit records: %w", err)
+	}
+	return nil
+}
+
+// pruneEvery spreads the cost of pruning.
+const pruneEvery = 20
+
+// prune drops old versions of the tree, never a leaf of the newest.
+func (m *Machine) prune() error {
+	if m.height <= m.cfg.KeepVersions {
+		return nil
+	}
+	to := m.height - m.cfg.KeepVersions
+	if to < m.first || to < m.pruned+pruneEvery {
+		return nil
+	}
+	if err := m.tree.DeleteVersionsTo(int64(to)); err != nil {
+		return fmt.Errorf("chain: prune: %w", err)
+	}
+	m.pruned = to
+	return nil
+}

@@ -1,0 +1,149 @@
+package chain
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/dojang-id/dojang/registry"
+)
+
+// A reader reads leaves; absent is nil.
+type reader interface {
+	get(key []byte) ([]byte, error)
+}
+
+// treeReader reads an IAVL tree, mutable or not.
+type treeReader struct {
+	tree interface {
+		Get(key []byte) ([]byte, error)
+	}
+}
+
+func (r treeReader) get(key []byte) ([]byte, error) { return r.tree.Get(key) }
+
+// empty is the state before there is one.
+type empty struct{}
+
+func (empty) get([]byte) ([]byte, error) { return nil, nil }
+
+// An overlay is a state with changes on top that may still be thrown away.
+type overlay struct {
+	base   reader
+	writes map[string][]byte
+}
+
+func newOverlay(base reader) *overlay { return &overlay{base: base, writes: map[string][]byte{}} }
+
+func (o *overlay) get(key []byte) ([]byte, error) {
+	if v, ok := o.writes[string(key)]; ok {
+		return v, nil
+	}
+	return o.base.get(key)
+}
+
+func (o *overlay) set(key, value []byte) { o.writes[string(key)] = value }
+
+// mergeInto keeps the changes. The order of the map does not matter: keys are distinct.
+func (o *overlay) mergeInto(below *overlay) {
+	for k, v := range o.writes {
+		below.writes[k] = v
+	}
+}
+
+// keys are the changed keys in order: the shape of an IAVL tree depends on the order of insertion.
+func (o *overlay) keys() []string {
+	keys := make([]string, 0, len(o.writes))
+	for k := range o.writes {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// readFact reads the latest fact of a family; absent is nil. The leaf tells since when it holds.
+func readFact[T any](r reader, f registry.Family) (*T, registry.Leaf, error) {
+	b, err := r.get(f.Latest())
+	if err != nil || b == nil {
+		return nil, registry.Leaf{}, err
+	}
+	var leaf registry.Leaf
+	if err := registry.Decode(b, &leaf); err != nil {
+		return nil, leaf, fmt.Errorf("chain: leaf in state: %w", err)
+	}
+	fact := new(T)
+	if err := registry.Decode(leaf.Fact, fact); err != nil {
+		return nil, leaf, fmt.Errorf("chain: fact in state: %w", err)
+	}
+	return fact, leaf, nil
+}
+
+// readPlain reads a leaf without history; absent is nil.
+func readPlain[T any](r reader, key []byte) (*T, error) {
+	b, err := r.get(key)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	v := new(T)
+	if err := registry.Decode(b, v); err != nil {
+		return nil, fmt.Errorf("chain: leaf in state: %w", err)
+	}
+	return v, nil
+}
+
+// A writer writes leaves of one height and keeps the first error.
+type writer struct {
+	*overlay
+	height uint64
+	err    error
+}
+
+// fact writes the latest fact of a family and moves the one before, if it held at all, to its at/ leaf.
+func (w *writer) fact(f registry.Family, fact any) {
+	b, err := registry.Encode(fact)
+	if err == nil {
+		err = w.retireLatest(f)
+	}
+	if err == nil {
+		b, err = registry.Encode(registry.Leaf{Since: w.height, Fact: b})
+	}
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	w.set(f.Latest(), b)
+}
+
+func (w *writer) retireLatest(f registry.Family) error {
+	old, err := w.get(f.Latest())
+	if err != nil || old == nil {
+		return err
+	}
+	var leaf registry.Leaf
+	if err := registry.Decode(old, &leaf); err != nil {
+		return fmt.Errorf("chain: leaf in state: %w", err)
+	}
+	if leaf.Since == w.height {
+		return nil // replaced in the same block: nobody can ever have seen it
+	}
+	leaf.Until = w.height
+	b, err := registry.Encode(leaf)
+	if err == nil {
+		w.set(f.At(leaf.Since), b)
+	}
+	return err
+}
+
+func (w *writer) plain(key []byte, v any) {
+	b, err := registry.Encode(v)
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	w.set(key, b)
+}
+
+func (w *writer) fail(err error) {
+	if w.err == nil {
+		w.err = err
+	}
+}

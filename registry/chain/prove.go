@@ -1,0 +1,260 @@
+package chain
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/cosmos/iavl"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
+)
+
+// ErrVersion: that state is not committed yet, or was pruned.
+var ErrVersion = errors.New("chain: no such version")
+
+// A Query names the facts that an Evidence shall hold. Facts that do not exist are proven absent.
+type Query struct {
+	Keys           []KeyRef
+	Accreditations []AccreditationRef
+	Registrations  []RegistrationRef
+	Types          []string
+	Status         []registry.DID
+	DIDs           []registry.DID // control facts
+	Operations     []registry.Hash
+	Raw            [][]byte // further leaf keys
+	// At is the moment for which accreditations and registrations are asked, beside their newest state; zero: none.
+	At time.Time
+	// Heights of further headers to be proven by the header tree; those it does not hold are left out.
+	Heights []uint64
+}
+
+// A KeyRef names a verification key.
+type KeyRef struct {
+	DID registry.DID
+	ID  string
+}
+
+// An AccreditationRef asks for all accreditations of a DID for a type.
+type AccreditationRef struct {
+	DID  registry.DID
+	Type string
+}
+
+// A RegistrationRef names a registration.
+type RegistrationRef struct {
+	DID     registry.DID
+	Purpose string
+}
+
+// Prove makes the state part of an Evidence from a committed version; 0 is the newest. Errors: ErrVersion, registry.ErrLimit.
+func (m *Machine) Prove(version uint64, q Query) (evidence.StateProof, error) {
+	tree, version, err := m.version(version)
+	if err != nil {
+		return evidence.StateProof{}, err
+	}
+	p := &prover{m: m, tree: tree, height: math.MaxUint64, heights: slices.Clone(q.Heights)}
+	if !q.At.IsZero() {
+		header, err := m.HeightAt(q.At)
+		if err != nil {
+			return evidence.StateProof{}, err
+		}
+		p.height = max(header, 1) - 1 // its header's time is the first at which operations of the height before count
+	}
+	p.query(q)
+	if p.err != nil {
+		return evidence.StateProof{}, p.err
+	}
+	return p.proof(version)
+}
+
+func (m *Machine) version(version uint64) (*iavl.ImmutableTree, uint64, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.snapshot == nil || version > m.height {
+		return nil, 0, ErrVersion
+	}
+	if version == 0 || version == m.height {
+		return m.snapshot, m.height, nil
+	}
+	tree, err := m.tree.GetImmutable(int64(version))
+	if err != nil {
+		return nil, 0, ErrVersion
+	}
+	return tree, version, nil
+}
+
+// A prover collects the proofs and dates of one Evidence and keeps the first error.
+type prover struct {
+	m       *Machine
+	tree    *iavl.ImmutableTree
+	height  uint64 // state at the moment asked for; MaxUint64: newest only
+	merged  merger
+	heights []uint64 // headers that date facts
+	err     error
+}
+
+func (p *prover) query(q Query) {
+	for _, k := range q.Keys {
+		leaf, fact := proveFact[registry.KeyFact](p, registry.KeyFamily(k.DID, k.ID))
+		if leaf != nil {
+			p.date(fact.Active)
+			if fact.Retired != 0 {
+				p.date(fact.Retired)
+			}
+		}
+	}
+	for _, a := range q.Accreditations {
+		p.accreditations(a)
+	}
+	for _, r := range q.Registrations {
+		proveHistory[registry.RegistrationFact](p, registry.RegistrationFamily(r.DID, r.Purpose))
+	}
+	for _, vct := range q.Types {
+		p.key(registry.TypeFamily(vct).Latest())
+	}
+	for _, d := range q.Status {
+		p.key(registry.StatusFamily(d).Latest())
+	}
+	for _, d := range q.DIDs {
+		p.key(registry.DIDFamily(d).Latest())
+	}
+	for _, op := range q.Operations {
+		p.key(registry.OutcomeKey(op))
+	}
+	for _, k := range q.Raw {
+		p.key(k)
+	}
+}
+
+// accreditations: n counts without gaps, so that the first absent one shows that there are no more.
+func (p *prover) accreditations(a AccreditationRef) {
+	const most = 32
+	for n := uint64(1); n <= most && p.err == nil; n++ {
+		if !proveHistory[registry.AccreditationFact](p, registry.AccreditationFamily(a.DID, a.Type, n)) {
+			return
+		}
+	}
+}
+
+// key proves one leaf, present or absent.
+func (p *prover) key(key []byte) {
+	if p.err != nil {
+		return
+	}
+	proof, err := p.tree.GetProof(key)
+	if err != nil {
+		p.err = fmt.Errorf("chain: prove: %w", err)
+		return
+	}
+	p.err = p.merged.add(proof)
+}
+
+// date asks for the header that dates operations of a height.
+func (p *prover) date(height uint64) { p.heights = append(p.heights, height+1) }
+
+// proveFact proves the latest fact of a family and returns it; nil when it is absent.
+func proveFact[T any](p *prover, f registry.Family) (*registry.Leaf, *T) {
+	p.key(f.Latest())
+	if p.err != nil {
+		return nil, nil
+	}
+	fact, leaf, err := readFact[T](treeReader{p.tree}, f)
+	if err != nil || fact == nil {
+		p.err = err
+		return nil, nil
+	}
+	return &leaf, fact
+}
+
+// proveHistory proves the latest fact and the one at the moment asked for, or that there was none.
+func proveHistory[T any](p *prover, f registry.Family) (exists bool) {
+	leaf, _ := proveFact[T](p, f)
+	if leaf == nil {
+		return false
+	}
+	p.date(leaf.Since)
+	if p.height >= leaf.Since {
+		return true
+	}
+	_, at, err := factAt[T](treeReader{p.tree}, f, max(p.height, 1))
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		p.first(f, leaf.Since)
+	case err != nil:
+		p.err = err
+	default:
+		p.date(at.Since)
+		p.date(at.Until)
+		p.key(f.At(at.Since))
+	}
+	return true
+}
+
+// first proves which fact of a family was the first: with its left neighbour.
+func (p *prover) first(f registry.Family, latest uint64) {
+	since, key := latest, f.Latest()
+	each(p.tree, []byte(string(f)+"at/"), func(k, v []byte) bool {
+		var leaf registry.Leaf
+		if err := registry.Decode(v, &leaf); err != nil {
+			p.err = err
+			return false
+		}
+		since, key = leaf.Since, slices.Clone(k)
+		return false
+	})
+	p.date(since)
+	p.key(key)
+	p.key(f.At(max(since, 1) - 1)) // absent: shows what is left of the first
+}
+
+// proof puts the parts together.
+func (p *prover) proof(version uint64) (evidence.StateProof, error) {
+	out := evidence.StateProof{Version: version, Root: [32]byte(p.tree.Hash())}
+	if len(p.heights) > 0 {
+		if err := p.dates(&out, version); err != nil {
+			return out, err
+		}
+	}
+	if p.err != nil {
+		return out, p.err
+	}
+	if p.merged.root == nil {
+		p.key(registry.ParamsFamily().Latest()) // an Evidence of nothing but a header still shows some state
+		if p.err != nil {
+			return out, p.err
+		}
+	}
+	var err error
+	out.Tree, err = evidence.EncodeTree(p.merged.root)
+	return out, err
+}
+
+// dates sorts the headers asked for into those that stand in the header tree of this version, and the one that cannot yet.
+func (p *prover) dates(out *evidence.StateProof, version uint64) error {
+	root, err := readPlain[registry.HeaderRoot](treeReader{p.tree}, registry.HeaderRootKey())
+	if err != nil || root == nil {
+		return fmt.Errorf("chain: header tree in state: %w", errors.Join(err, registry.ErrNotFound))
+	}
+	slices.Sort(p.heights)
+	var indices []uint64
+	for _, h := range slices.Compact(p.heights) {
+		switch {
+		case h < root.First:
+		case h < root.First+root.Size:
+			indices = append(indices, h-root.First)
+			out.Points = append(out.Points, h)
+		case h == root.First+root.Size && h <= version+1:
+			out.Loose = h
+		}
+	}
+	if len(indices) == 0 {
+		return nil
+	}
+	p.key(registry.HeaderRootKey())
+	out.Path, err = p.m.headerPath(root.Size, indices)
+	return err
+}

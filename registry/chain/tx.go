@@ -1,0 +1,280 @@
+package chain
+
+import (
+	"errors"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/did"
+)
+
+// A run is the surroundings in which transactions are validated; CheckTx and Execute differ only in these.
+type run struct {
+	params registry.ParamsFact
+	height uint64
+	time   int64 // of the header of that height, seconds
+	state  *overlay
+}
+
+// transaction validates one transaction and, if it is not refused as a whole, applies it to r.state.
+// err is a fault of the store.
+func (r *run) transaction(v *verdict) (Result, error) {
+	if v.refuse != nil {
+		return refused("", v.refuse)
+	}
+	if v.tx.ChainID != r.params.ChainID {
+		return refused(v.tx.Sponsor, registry.Refuse(registry.CodeWrongNetwork, "made for another chain"))
+	}
+	inner := newOverlay(r.state)
+	w := writer{overlay: inner, height: r.height}
+	if err := r.admit(v, &w); err != nil {
+		return refused(v.tx.Sponsor, err)
+	}
+	res := Result{Code: registry.CodeOK, Sponsor: v.tx.Sponsor, Operations: make([]registry.Outcome, len(v.ops))}
+	for i := range v.ops {
+		outcome, err := r.operation(v, i, inner)
+		if err != nil {
+			return Result{}, err
+		}
+		res.Operations[i] = outcome
+	}
+	inner.mergeInto(r.state)
+	return res, nil
+}
+
+func refused(sponsor string, err error) (Result, error) {
+	var no *registry.Refusal
+	if !errors.As(err, &no) {
+		return Result{}, err
+	}
+	return Result{Code: no.Code, Detail: no.Detail, Sponsor: sponsor}, nil
+}
+
+// admit checks sponsor, nonce, quota and signature, and books them.
+func (r *run) admit(v *verdict, w *writer) error {
+	sponsor, err := readPlain[registry.SponsorFact](r.state, registry.SponsorKey(v.tx.Sponsor))
+	if err != nil {
+		return err
+	}
+	member, _, err := readFact[registry.MemberFact](r.state, registry.MemberFamily(v.tx.Sponsor))
+	if err != nil {
+		return err
+	}
+	if sponsor == nil || member == nil || member.Removed != 0 {
+		return registry.Refuse(registry.CodeNotASponsor, "the sponsor is not a member")
+	}
+	if err := useNonce(sponsor, v.tx.Nonce); err != nil {
+		return err
+	}
+	window := r.height / max(r.params.QuotaBlocks, 1)
+	if sponsor.Window != window {
+		sponsor.Window, sponsor.Used = window, 0
+	}
+	sponsor.Used += uint64(len(v.ops))
+	if r.params.QuotaOps != 0 && sponsor.Used > r.params.QuotaOps {
+		return registry.Refuse(registry.CodeQuota, "the sponsor's quota is used up")
+	}
+	if err := v.verify(-1, 0, sponsor.Key); err != nil {
+		return err
+	}
+	w.plain(registry.SponsorKey(v.tx.Sponsor), *sponsor)
+	return w.err
+}
+
+// useNonce books a nonce: each once, within the window around the highest.
+func useNonce(s *registry.SponsorFact, nonce uint64) error {
+	const window = registry.NonceWindow
+	switch {
+	case nonce > s.Highest:
+		ahead := nonce - s.Highest
+		if ahead > window {
+			return registry.Refuse(registry.CodeNonce, "nonce too far ahead")
+		}
+		shiftSeen(&s.Seen, int(ahead))
+		s.Highest = nonce
+		s.Seen[0] |= 1
+		return nil
+	case s.Highest-nonce >= window:
+		return registry.Refuse(registry.CodeNonce, "nonce too old")
+	}
+	back := s.Highest - nonce
+	if s.Seen[back/8]&(1<<(back%8)) != 0 {
+		return registry.Refuse(registry.CodeNonce, "nonce used before")
+	}
+	s.Seen[back/8] |= 1 << (back % 8)
+	return nil
+}
+
+// shiftSeen moves every bit n places up: what was i nonces below the highest is now i+n below.
+func shiftSeen(seen *[registry.NonceWindow / 8]byte, n int) {
+	bytes, bits := n/8, uint(n%8)
+	for i := len(seen) - 1; i >= 0; i-- {
+		var b byte
+		if i-bytes >= 0 {
+			b = seen[i-bytes] << bits
+		}
+		if bits > 0 && i-bytes-1 >= 0 {
+			b |= seen[i-bytes-1] >> (8 - bits)
+		}
+		seen[i] = b
+	}
+}
+
+// operation runs one operation on a state of its own and books its outcome. err is a fault of the store.
+func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, error) {
+	if no := v.ops[i].refuse; no != nil {
+		// Without a payload there is no hash under which an outcome could stand.
+		return outcomeOf(nil, r.height, no)
+	}
+	op := v.ops[i].op
+	key := registry.OutcomeKey(op.Hash)
+	before, err := readPlain[registry.OutcomeFact](state, key)
+	if err != nil {
+		return registry.Outcome{}, err
+	}
+	if before != nil && before.Code == registry.CodeOK {
+		out, err := outcomeOf(op.Hash[:], before.Height, registry.Refuse(registry.CodeDuplicate, "executed before"))
+		return out, err
+	}
+	inner := newOverlay(state)
+	w := &writer{overlay: inner, height: r.height}
+	no := r.decide(&deciding{run: r, verdict: v, index: i, op: op, w: w})
+	out, err := outcomeOf(op.Hash[:], r.height, no)
+	if err != nil {
+		return out, err
+	}
+	if no == nil {
+		if w.err != nil {
+			return registry.Outcome{}, w.err
+		}
+		inner.mergeInto(state)
+	}
+	book := writer{overlay: state, height: r.height}
+	book.plain(key, registry.OutcomeFact{Height: r.height, Code: registry.Code(out.Code)})
+	return out, book.err
+}
+
+func outcomeOf(hash []byte, height uint64, err error) (registry.Outcome, error) {
+	out := registry.Outcome{Hash: hash, Height: height, Code: string(registry.CodeOK)}
+	if err == nil {
+		return out, nil
+	}
+	var no *registry.Refusal
+	if !errors.As(err, &no) {
+		return registry.Outcome{}, err
+	}
+	out.Code, out.Detail = string(no.Code), no.Detail
+	return out, nil
+}
+
+// deciding is one operation under decision. It implements did.State and did.Signatures.
+type deciding struct {
+	*run
+	verdict *verdict
+	index   int
+	op      *registry.SignedOperation
+	w       *writer
+	used    uint32 // bit i: a rule asked for signature i
+}
+
+// decide applies the rules of the kind. Error: *registry.Refusal or a fault of the store.
+func (r *run) decide(d *deciding) error {
+	if d.op.Network != r.params.Network || d.op.ChainID != r.params.ChainID || (d.op.DID != "" && d.op.DID.Network() != r.params.Network) {
+		return registry.Refuse(registry.CodeWrongNetwork, "made for another chain")
+	}
+	var err error
+	if did.Handles(d.op.Kind()) {
+		err = d.ownHistory()
+	} else {
+		err = d.governed()
+	}
+	if err != nil {
+		return err
+	}
+	if d.used != 1<<len(d.op.Signatures)-1 {
+		return registry.Refuse(registry.CodeMalformed, "a signature that no rule asked for")
+	}
+	return nil
+}
+
+// ownHistory is an operation of a DID's controller.
+func (d *deciding) ownHistory() error {
+	c, err := did.Apply(did.Input{Operation: d.op, State: d, Signatures: d, Height: d.height, Time: d.time, Development: d.params.Development})
+	if err != nil {
+		return err
+	}
+	d.w.fact(registry.DIDFamily(c.ID), c.DID)
+	for _, k := range c.Keys {
+		d.w.fact(registry.KeyFamily(c.ID, k.ID), k.Fact)
+	}
+	for _, s := range c.Services {
+		d.w.fact(registry.ServiceFamily(c.ID, s.ID), s.Fact)
+	}
+	return nil
+}
+
+// DID implements did.State.
+func (d *deciding) DID(id registry.DID) (*registry.DIDFact, error) {
+	fact, _, err := readFact[registry.DIDFact](d.w, registry.DIDFamily(id))
+	return fact, err
+}
+
+// Key implements did.State.
+func (d *deciding) Key(id registry.DID, kid string) (*registry.KeyFact, error) {
+	fact, _, err := readFact[registry.KeyFact](d.w, registry.KeyFamily(id, kid))
+	return fact, err
+}
+
+// Service implements did.State.
+func (d *deciding) Service(id registry.DID, sid string) (*registry.ServiceFact, error) {
+	fact, _, err := readFact[registry.ServiceFact](d.w, registry.ServiceFamily(id, sid))
+	return fact, err
+}
+
+// Has implements did.Signatures.
+func (d *deciding) Has(role string) bool { return d.find(role) >= 0 }
+
+func (d *deciding) find(role string) int {
+	for i := range d.op.Signatures {
+		if d.op.Signatures[i].Role == role {
+			return i
+		}
+	}
+	return -1
+}
+
+// By implements did.Signatures.
+func (d *deciding) By(role string, key registry.PublicKey) error {
+	i := d.find(role)
+	if i < 0 {
+		return registry.Refuse(registry.CodeBadSignature, "a required signature is missing")
+	}
+	d.used |= 1 << i
+	return d.verdict.verify(d.index, i, key)
+}
+
+// Threshold implements did.Signatures: k of the members at this height. A member's signature that does not hold refuses
+// the operation even if there are enough others.
+func (d *deciding) Threshold() error {
+	var count uint64
+	for i := range d.op.Signatures {
+		id, ok := registry.MemberOfRole(d.op.Signatures[i].Role)
+		if !ok {
+			continue
+		}
+		member, _, err := readFact[registry.MemberFact](d.w, registry.MemberFamily(id))
+		if err != nil {
+			return err
+		}
+		if member == nil || member.Removed != 0 {
+			return registry.Refuse(registry.CodeThreshold, "signed by one who is not a member")
+		}
+		if err := d.By(d.op.Signatures[i].Role, member.Key); err != nil {
+			return err
+		}
+		count++
+	}
+	if count < d.params.Threshold {
+		return registry.Refuse(registry.CodeThreshold, "too few members signed")
+	}
+	return nil
+}
