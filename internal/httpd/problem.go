@@ -1,16 +1,26 @@
 package httpd
 
-import "net/http"
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+)
 
 // Problem is an RFC 9457 answer of our own APIs, and an error that handlers may return. Texts are constants of the
 // code, never input.
 type Problem struct {
-	Type      string       `json:"type"` // "urn:dojang:problem:" + Code
+	Type      string       `json:"type" doc:"urn:dojang:problem: and the code"`
 	Title     string       `json:"title"`
 	Status    int          `json:"status"`
-	Code      string       `json:"code"` // stable slug, e.g. "not-found"
+	Code      string       `json:"code" doc:"stable name of the problem" example:"not-found"`
 	Detail    string       `json:"detail,omitempty"`
-	Reference string       `json:"reference,omitempty"` // of the log line, for internal errors
+	Reference string       `json:"reference,omitempty" doc:"names the log line of an internal error"`
 	Errors    []FieldError `json:"errors,omitempty"`
 
 	cause error // for the log only
@@ -38,4 +48,82 @@ func (p *Problem) GetStatus() int { return p.Status }
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 // WriteProblem answers a plain net/http request with p.
-func WriteProblem(w http.ResponseWriter, p *Problem) {}
+func WriteProblem(w http.ResponseWriter, p *Problem) {
+	body, err := json.Marshal(p)
+	if err != nil { // strings that are not UTF-8: not among our constants
+		body = []byte(`{"type":"urn:dojang:problem:internal-error","status":500,"code":"internal-error"}`)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(p.Status)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// WriteError answers with the problem inside err, or logs err under a reference and answers "internal-error" with it.
+func WriteError(w http.ResponseWriter, log *slog.Logger, err error) {
+	var p *Problem
+	if !errors.As(err, &p) {
+		p = internal(log, RequestID(w), err)
+	}
+	WriteProblem(w, p)
+}
+
+// internal logs err and returns what the client may know of it.
+func internal(log *slog.Logger, reference string, err error) *Problem {
+	if log == nil {
+		log = slog.Default()
+	}
+	text := "none"
+	if err != nil {
+		text = err.Error()
+	}
+	log.Error("internal error", slog.String("reference", reference), slog.String("error", text))
+	p := NewProblem(http.StatusInternalServerError, "internal-error", "")
+	p.Reference = reference
+	return p
+}
+
+var errTooLarge = NewProblem(http.StatusRequestEntityTooLarge, "payload-too-large", "")
+
+// ReadBody reads the request's body, which the Mux has bounded. Errors are Problems.
+func ReadBody(r *http.Request) ([]byte, error) {
+	b, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, errTooLarge
+	case err != nil:
+		return nil, NewProblem(http.StatusBadRequest, "body-unreadable", "")
+	}
+	return b, nil
+}
+
+const maxFormFields = 64
+
+// ReadForm reads an application/x-www-form-urlencoded body: at most 64 fields, none repeated (RFC 6749, section 3.2).
+// Errors are Problems.
+func ReadForm(r *http.Request) (url.Values, error) {
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	if !strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
+		return nil, NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "")
+	}
+	body, err := ReadBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if strings.Count(string(body), "&") >= maxFormFields {
+		return nil, NewProblem(http.StatusBadRequest, "too-many-fields", "")
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, NewProblem(http.StatusBadRequest, "malformed-form", "")
+	}
+	for _, values := range form {
+		if len(values) > 1 {
+			return nil, NewProblem(http.StatusBadRequest, "repeated-field", "")
+		}
+	}
+	return form, nil
+}

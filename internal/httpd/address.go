@@ -1,0 +1,105 @@
+package httpd
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+)
+
+// ClientIP is the peer's address, or, when the peer is a trusted proxy, the rightmost address of X-Forwarded-For that is
+// not one. What a client itself writes there is to the left of that and never believed (THREATS J14).
+func (m *Mux) ClientIP(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // all of those share one allowance
+	}
+	addr := peer.Addr().Unmap().WithZone("")
+	if len(m.cfg.TrustedProxies) == 0 || !m.trusted(addr) {
+		return addr
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			return addr
+		}
+		if addr = hop.Unmap().WithZone(""); !m.trusted(addr) {
+			return addr
+		}
+	}
+	return addr
+}
+
+func (m *Mux) trusted(a netip.Addr) bool {
+	for _, p := range m.cfg.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	limitShards = 16
+	// maxAddresses bounds the memory of one shard, about 100 bytes each.
+	maxAddresses = 8192
+)
+
+// addressLimits is GCRA per address: the theoretical arrival time of each, in nanoseconds.
+type addressLimits struct {
+	interval, burst int64
+	shards          [limitShards]limitShard
+}
+
+type limitShard struct {
+	mu sync.Mutex
+	at map[netip.Addr]int64
+}
+
+func newAddressLimits(rate float64, burst int) *addressLimits {
+	l := &addressLimits{interval: max(int64(float64(time.Second)/rate), 1)}
+	l.burst = l.interval * int64(burst)
+	for i := range l.shards {
+		l.shards[i].at = map[netip.Addr]int64{}
+	}
+	return l
+}
+
+// take returns 0, or how long the address has to wait.
+func (l *addressLimits) take(a netip.Addr, now time.Time) time.Duration {
+	if a.Is6() { // one subscriber has a /64 to choose from
+		a = netip.PrefixFrom(a, 64).Masked().Addr()
+	}
+	b := a.As16()
+	s := &l.shards[(b[15]^b[14]^b[7]^b[5])%limitShards]
+	t := now.UnixNano()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	next := max(s.at[a], t) + l.interval
+	if early := next - l.burst - t; early > 0 {
+		return time.Duration(early)
+	}
+	if len(s.at) >= maxAddresses {
+		s.sweep(t)
+	}
+	s.at[a] = next
+	return 0
+}
+
+// sweep drops addresses that have their whole allowance back, and, when none has, a few at random: memory is bounded
+// before fairness.
+func (s *limitShard) sweep(now int64) {
+	for a, at := range s.at {
+		if at <= now {
+			delete(s.at, a)
+		}
+	}
+	for a := range s.at {
+		if len(s.at) < maxAddresses*7/8 {
+			return
+		}
+		delete(s.at, a)
+	}
+}
