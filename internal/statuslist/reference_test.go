@@ -6,6 +6,9 @@ import (
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/dojang-id/dojang/internal/keys"
 )
 
 func decodeTagged(data []byte, v any) error {
@@ -118,5 +121,27 @@ func TestIndexOutsideOfToken(t *testing.T) {
 	}
 	if _, err := token.Status(63); err != nil {
 		t.Errorf("the last entry: %v", err)
+	}
+}
+
+// x5chain of RFC 9360: one certificate is a byte string, more are an array.
+func TestCWTChain(t *testing.T) {
+	signer := newKey(t)
+	for n := range 4 {
+		var chain [][]byte
+		for i := range n {
+			chain = append(chain, []byte{0x30, byte(i)})
+		}
+		token, err := SignCWT(signer, keys.Header{X5C: chain}, claimsFor(t, random(t, 1, 64, 4)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := ParseCWT(token, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(chain, u.Header().X5C); diff != "" {
+			t.Errorf("%d certificates: %s", n, diff)
+		}
 	}
 }
