@@ -40,17 +40,72 @@ func scanMembers(dec *jsontext.Decoder, f func(name string, dec *jsontext.Decode
 		return fmt.Errorf("%w: not a JSON object", ErrMalformed)
 	}
 	for {
-		t, err := dec.ReadToken()
-		if err != nil {
-			return errJSON
-		}
-		if t.Kind() == '}' {
+		if dec.PeekKind() == '}' {
+			if _, err := dec.ReadToken(); err != nil {
+				return errJSON
+			}
 			return nil
 		}
-		if err := f(t.String(), dec); err != nil {
+		name, err := readText(dec)
+		if err != nil {
+			return err
+		}
+		if err := f(name, dec); err != nil {
 			return err
 		}
 	}
+}
+
+// readText reads a string or a name.
+func readText(dec *jsontext.Decoder) (string, error) {
+	raw, err := dec.ReadValue()
+	if err != nil {
+		return "", errJSON
+	}
+	if raw.Kind() != '"' {
+		return "", fmt.Errorf("%w: a member is not a string", ErrMalformed)
+	}
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return intern(raw[1 : len(raw)-1]), nil
+	}
+	plain, err := jsontext.AppendUnquote(nil, raw)
+	if err != nil {
+		return "", errJSON
+	}
+	return string(plain), nil
+}
+
+// intern makes a string, without an allocation for the words that stand in every header and key.
+func intern(b []byte) string {
+	switch string(b) {
+	case "alg":
+		return "alg"
+	case "typ":
+		return "typ"
+	case "kid":
+		return "kid"
+	case "x5c":
+		return "x5c"
+	case "kty":
+		return "kty"
+	case "crv":
+		return "crv"
+	case "x":
+		return "x"
+	case "y":
+		return "y"
+	case "EC":
+		return "EC"
+	case "P-256":
+		return "P-256"
+	case ES256:
+		return ES256
+	case TypSDJWTVC:
+		return TypSDJWTVC
+	case TypKeyBinding:
+		return TypKeyBinding
+	}
+	return string(b)
 }
 
 // errJSON never carries the decoder's text: it quotes the input.
@@ -58,14 +113,10 @@ var errJSON = fmt.Errorf("%w: JSON", ErrMalformed)
 
 // readString reads a JSON string of at most limit bytes.
 func readString(dec *jsontext.Decoder, limit int) (string, error) {
-	t, err := dec.ReadToken()
+	s, err := readText(dec)
 	if err != nil {
-		return "", errJSON
+		return "", err
 	}
-	if t.Kind() != '"' {
-		return "", fmt.Errorf("%w: a member is not a string", ErrMalformed)
-	}
-	s := t.String()
 	if len(s) > limit {
 		return "", fmt.Errorf("%w: a member is too long", ErrLimit)
 	}

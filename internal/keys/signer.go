@@ -73,17 +73,18 @@ func (s *signer) Sign(message []byte) ([]byte, error) {
 	return fromDER(der)
 }
 
+var errDER = fmt.Errorf("%w: signer returned no ECDSA signature", ErrSignature)
+
 // fromDER turns SEQUENCE { INTEGER r, INTEGER s } into r‖s.
 func fromDER(der []byte) ([]byte, error) {
-	bad := fmt.Errorf("%w: signer returned no ECDSA signature", ErrSignature)
 	if len(der) < 2 || der[0] != 0x30 || int(der[1]) != len(der)-2 {
-		return nil, bad
+		return nil, errDER
 	}
 	out := make([]byte, 64)
 	rest := der[2:]
 	for i := range 2 {
 		if len(rest) < 2 || rest[0] != 0x02 || int(rest[1]) > len(rest)-2 {
-			return nil, bad
+			return nil, errDER
 		}
 		x := rest[2 : 2+int(rest[1])]
 		rest = rest[2+len(x):]
@@ -91,12 +92,12 @@ func fromDER(der []byte) ([]byte, error) {
 			x = x[1:]
 		}
 		if len(x) > 32 {
-			return nil, bad
+			return nil, errDER
 		}
 		copy(out[32*(i+1)-len(x):], x)
 	}
 	if len(rest) != 0 {
-		return nil, bad
+		return nil, errDER
 	}
 	return out, nil
 }

@@ -1,6 +1,10 @@
 package sdjwt
 
-import "github.com/dojang-id/dojang/internal/keys"
+import (
+	"bytes"
+
+	"github.com/dojang-id/dojang/internal/keys"
+)
 
 // A Held credential is a holder's own, verified when it was received and indexed for presenting.
 // Safe for concurrent use.
@@ -8,7 +12,6 @@ type Held struct {
 	u      *Unverified
 	jwtLen int
 	starts []int // of each disclosure in u.body, and of the end
-	holder *keys.PublicKey
 }
 
 // Open indexes a stored SD-JWT (without KB-JWT). It checks structure and digests, not the signature: whoever stores
@@ -22,7 +25,7 @@ func Open(token string) (*Held, error) {
 		return nil, Malformed.because("a presentation cannot be held")
 	}
 	h := &Held{u: u, starts: make([]int, 0, u.count+1)}
-	for i, c := range u.body {
+	for i, c := range u.body { // tildes stand nowhere else: all parts are base64url
 		if c != '~' {
 			continue
 		}
@@ -31,9 +34,6 @@ func Open(token string) (*Held, error) {
 		}
 		h.starts = append(h.starts, i+1)
 	}
-	if u.envelope.cnf.kind != Absent {
-		h.holder, _ = u.envelope.holderKey() // Present refuses when there is none
-	}
 	return h, nil
 }
 
@@ -41,7 +41,24 @@ func Open(token string) (*Held, error) {
 func (h *Held) Claims() Value { return h.u.claims }
 
 // Holder is the key that the credential is bound to, nil for none.
-func (h *Held) Holder() *keys.PublicKey { return h.holder }
+func (h *Held) Holder() *keys.PublicKey {
+	key, _ := h.u.envelope.holderKey()
+	return key
+}
+
+// boundTo compares cnf.jwk with a key by its canonical form (RFC 7638): no need to parse a point that is ours.
+func (h *Held) boundTo(key *keys.PublicKey) bool {
+	jwk, _ := h.u.envelope.cnf.Get("jwk")
+	var buf [160]byte
+	b := append(buf[:0], '{')
+	for _, name := range []string{"crv", "kty", "x", "y"} {
+		if v, ok := jwk.Get(name); ok {
+			b = append(appendQuoted(append(appendQuoted(b, name), ':'), v.Str()), ',')
+		}
+	}
+	b[len(b)-1] = '}'
+	return bytes.Equal(b, key.JWK())
+}
 
 // Disclosable are the paths that the holder may reveal or keep, parents before children.
 func (h *Held) Disclosable() []Path { return disclosedPaths(h.u.claims, nil, nil) }
@@ -56,7 +73,7 @@ func (h *Held) Select(paths []Path) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return string(h.appendSelection(make([]byte, 0, len(h.u.body)), chosen)), nil
+	return string(h.appendSelection(make([]byte, 0, h.size(chosen)), chosen)), nil
 }
 
 // selection is a set of disclosures by index.
@@ -100,6 +117,17 @@ func (s *selection) below(v Value) {
 		s.add(&v.parts[i])
 		s.below(v.parts[i].Value)
 	}
+}
+
+// size of what appendSelection writes.
+func (h *Held) size(s *selection) int {
+	n := h.jwtLen + 1
+	for i := range h.u.count {
+		if s.has(i) {
+			n += h.starts[i+1] - h.starts[i]
+		}
+	}
+	return n
 }
 
 // appendSelection writes issuer-jwt~chosen disclosures~ in the order in which they are stored.

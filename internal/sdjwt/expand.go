@@ -7,31 +7,27 @@ const arrayElement = ^uint16(0)
 
 // An expander puts disclosures where their digests stand (RFC 9901 section 7.1 step 3) in one pass over the payload.
 type expander struct {
-	byDigest map[string]int // digest text -> index of the disclosure
+	byDigest *textTable // in the order of found
 	found    []Claim
 	used     []bool
-	seen     map[string]struct{} // every digest that stands anywhere (step 4)
-	stack    []Claim
+	seen     *textTable // every digest that stands anywhere (step 4)
+	stack    []Claim    // parts of the containers that are open
 }
 
-func newExpander(n int) *expander {
-	return &expander{
-		byDigest: make(map[string]int, n), found: make([]Claim, 0, n), used: make([]bool, n),
-		stack: make([]Claim, 0, n+16),
-	}
+func newExpander(n int, stack []Claim) *expander {
+	return &expander{byDigest: newTextTable(n), found: make([]Claim, 0, n), used: make([]bool, n), stack: stack[:0]}
 }
 
 func (x *expander) add(digest string, c Claim) error {
-	if _, twice := x.byDigest[digest]; twice {
+	if !x.byDigest.add(digest) {
 		return DisclosureInvalid.because("the same disclosure twice")
 	}
-	x.byDigest[digest] = len(x.found)
 	x.found = append(x.found, c)
 	return nil
 }
 
 func (x *expander) run(payload Value) (Value, error) {
-	x.seen = make(map[string]struct{}, countDigests(payload))
+	x.seen = newTextTable(countDigests(payload))
 	v, err := x.object(payload, 1)
 	if err != nil {
 		return Value{}, err
@@ -46,27 +42,26 @@ func (x *expander) run(payload Value) (Value, error) {
 
 // countDigests sizes the set by the top level, where almost all digests stand.
 func countDigests(payload Value) int {
-	if sd, ok := payload.Get("_sd"); ok {
-		return min(MaxDigests, strings.Count(sd.text, `"`)/2)
+	for i := range payload.parts {
+		if payload.parts[i].Name == "_sd" {
+			return min(MaxDigests, strings.Count(payload.parts[i].Value.text, `"`)/2)
+		}
 	}
 	return 0
 }
 
 // take looks up the disclosure of a digest; index -1 when it is a decoy or withheld.
 func (x *expander) take(digest string) (index int, err error) {
-	if _, twice := x.seen[digest]; twice {
-		return 0, DisclosureInvalid.because("the same digest twice")
-	}
-	if len(x.seen) == MaxDigests {
+	if len(x.seen.texts) == MaxDigests {
 		return 0, LimitExceeded.because("digests")
 	}
-	x.seen[digest] = struct{}{}
-	i, ok := x.byDigest[digest]
-	if !ok {
-		return -1, nil
+	if !x.seen.add(digest) {
+		return 0, DisclosureInvalid.because("the same digest twice")
 	}
-	x.used[i] = true
-	return i, nil
+	if index = x.byDigest.index(digest); index >= 0 {
+		x.used[index] = true
+	}
+	return index, nil
 }
 
 func (x *expander) value(v Value, depth int) (Value, error) {

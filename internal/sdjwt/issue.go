@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/keys"
@@ -45,10 +46,13 @@ type Credential struct {
 
 // A Prepared credential has its salts drawn and its bytes fixed, and no signature. Record it, then Sign.
 type Prepared struct {
-	alg         string
-	input       []byte // header.payload
-	disclosures []byte // ~d1~d2~…~
+	alg   string
+	text  []byte // header.payload.<room for the signature>~disclosures~
+	input int    // length of header.payload
 }
+
+// sigText is the length of a signature in base64url.
+const sigText = 86
 
 const saltLen = 16
 
@@ -66,16 +70,16 @@ func Prepare(c Credential, random io.Reader) (*Prepared, error) {
 	if err := l.credential(&c); err != nil {
 		return nil, err
 	}
-	salts := make([]byte, saltLen*l.sd+sha256.Size*c.Decoys)
-	if _, err := io.ReadFull(random, salts); err != nil {
+	e := emitters.Get().(*emitter)
+	defer e.release()
+	e.all = append(e.all[:0], make([]byte, saltLen*l.sd+sha256.Size*c.Decoys)...)
+	if _, err := io.ReadFull(random, e.all); err != nil {
 		return nil, fmt.Errorf("draw salts: %w", err)
 	}
-	if repeats(salts) {
+	if repeats(e.all) {
 		return nil, ErrRandomness
 	}
-	e := emitter{salts: salts, digests: make([][sha256.Size]byte, 0, l.sd+c.Decoys), out: make([]byte, 1, 1+l.size*4/3+l.sd*40)}
-	e.out[0] = '~'
-	e.b = make([]byte, 0, l.size+l.sd*48+1024)
+	e.salts, e.out = e.all, append(e.out, '~')
 	e.payload(&c)
 	return e.finish(&c)
 }
@@ -117,12 +121,26 @@ func repeats(salts []byte) bool {
 }
 
 // An emitter writes the payload at the bottom of one buffer; each disclosure is written above what stands there,
-// encoded to out, and cut off again.
+// encoded to out, and cut off again. Pooled; nothing of it is kept in a Prepared.
 type emitter struct {
-	b       []byte
-	out     []byte
-	salts   []byte
+	b, out  []byte
+	all     []byte              // salts as drawn
+	salts   []byte              // those not used yet
 	digests [][sha256.Size]byte // of the objects that are open
+	order   []uint64            // scratch of shuffled
+}
+
+var emitters = sync.Pool{New: func() any { return new(emitter) }}
+
+// release forgets what was written: claims are personal data.
+func (e *emitter) release() {
+	clear(e.b[:cap(e.b)])
+	clear(e.out[:cap(e.out)])
+	clear(e.all)
+	e.b, e.out, e.salts, e.digests = e.b[:0], e.out[:0], nil, e.digests[:0]
+	if cap(e.b)+cap(e.out) <= 128<<10 {
+		emitters.Put(e)
+	}
 }
 
 func (e *emitter) payload(c *Credential) {
@@ -202,9 +220,9 @@ func (e *emitter) members(claims []Claim, from int) {
 		return
 	}
 	e.b = append(e.b, `"_sd":[`...)
-	for _, i := range shuffled(mine) {
+	for _, k := range e.shuffled(mine) {
 		e.b = append(e.b, '"')
-		e.b = base64.RawURLEncoding.AppendEncode(e.b, mine[i][:])
+		e.b = base64.RawURLEncoding.AppendEncode(e.b, mine[k&0xffff][:])
 		e.b = append(e.b, `",`...)
 	}
 	e.close(']')
@@ -213,17 +231,14 @@ func (e *emitter) members(claims []Claim, from int) {
 }
 
 // shuffled orders digests by value: the order of the claims must not show (RFC 9901 section 4.2.4.1).
-func shuffled(d [][sha256.Size]byte) []uint16 {
-	order := make([]uint16, len(d))
-	keyed := make([]uint64, len(d))
+// The result holds the index of each digest in its low 16 bits.
+func (e *emitter) shuffled(d [][sha256.Size]byte) []uint64 {
+	e.order = e.order[:0]
 	for i := range d {
-		keyed[i] = binary.BigEndian.Uint64(d[i][:])&^0xffff | uint64(i)
+		e.order = append(e.order, binary.BigEndian.Uint64(d[i][:])&^0xffff|uint64(i))
 	}
-	slices.Sort(keyed)
-	for i, k := range keyed {
-		order[i] = uint16(k)
-	}
-	return order
+	slices.Sort(e.order)
+	return e.order
 }
 
 func (e *emitter) value(v *Value) {
@@ -283,26 +298,31 @@ func (e *emitter) finish(c *Credential) (*Prepared, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: header", ErrClaims)
 	}
+	e.b = b
 	enc := base64.RawURLEncoding
-	input := make([]byte, 0, enc.EncodedLen(len(b)-payload)+1+enc.EncodedLen(payload))
-	input = enc.AppendEncode(input, b[payload:])
-	input = append(input, '.')
-	input = enc.AppendEncode(input, b[:payload])
-	if len(input)+87+len(e.out) > MaxBytes {
+	size := enc.EncodedLen(len(b)-payload) + 1 + enc.EncodedLen(payload) + 1 + sigText + len(e.out)
+	if size > MaxBytes {
 		return nil, fmt.Errorf("%w: too long", ErrClaims)
 	}
-	return &Prepared{alg: c.Alg, input: input, disclosures: e.out}, nil
+	text := make([]byte, 0, size)
+	text = enc.AppendEncode(text, b[payload:])
+	text = append(text, '.')
+	text = enc.AppendEncode(text, b[:payload])
+	p := &Prepared{alg: c.Alg, input: len(text)}
+	text = append(text, '.')
+	p.text = append(text[:len(text)+sigText], e.out...)
+	return p, nil
 }
 
 // SigningInput is header.payload: the bytes that Sign signs. The caller must not change it.
-func (p *Prepared) SigningInput() []byte { return p.input }
+func (p *Prepared) SigningInput() []byte { return p.text[:p.input:p.input] }
 
 // Digest is the SHA-256 of SigningInput, for the intent row.
-func (p *Prepared) Digest() [32]byte { return sha256.Sum256(p.input) }
+func (p *Prepared) Digest() [32]byte { return sha256.Sum256(p.SigningInput()) }
 
 // Disclosures are the base64url disclosures in order.
 func (p *Prepared) Disclosures() []string {
-	text := strings.Trim(string(p.disclosures), "~")
+	text := strings.Trim(string(p.text[p.input+1+sigText:]), "~")
 	if text == "" {
 		return nil
 	}
@@ -314,16 +334,18 @@ func (p *Prepared) Sign(s keys.Signer) (string, error) {
 	if s.Public().Alg() != p.alg {
 		return "", fmt.Errorf("%w: prepared for another", keys.ErrAlg)
 	}
-	sig, err := s.Sign(p.input)
+	sig, err := s.Sign(p.SigningInput())
 	if err != nil {
 		return "", fmt.Errorf("sign credential: %w", err)
 	}
+	if base64.RawURLEncoding.EncodedLen(len(sig)) != sigText {
+		return "", fmt.Errorf("%w: length", keys.ErrSignature)
+	}
 	var b strings.Builder
-	b.Grow(len(p.input) + 1 + base64.RawURLEncoding.EncodedLen(len(sig)) + len(p.disclosures))
-	b.Write(p.input)
-	b.WriteByte('.')
-	var text [86]byte
+	b.Grow(len(p.text))
+	b.Write(p.text[:p.input+1])
+	var text [sigText]byte
 	b.Write(base64.RawURLEncoding.AppendEncode(text[:0], sig))
-	b.Write(p.disclosures)
+	b.Write(p.text[p.input+1+sigText:])
 	return b.String(), nil
 }

@@ -153,7 +153,7 @@ type KeyBinding struct {
 // Present selects and signs: the SD-JWT+KB (RFC 9901 section 4.3). s holds the key of cnf.jwk.
 // Errors: ErrSelection, HolderBindingInvalid (another key), or the signer's.
 func (h *Held) Present(paths []Path, kb KeyBinding, s keys.Signer) (string, error) {
-	if h.holder == nil || !h.holder.Equal(s.Public()) {
+	if !h.boundTo(s.Public()) {
 		return "", HolderBindingInvalid.because("the credential is bound to another key")
 	}
 	if kb.Audience == "" || kb.Nonce == "" || kb.IssuedAt.IsZero() {
@@ -167,7 +167,7 @@ func (h *Held) Present(paths []Path, kb KeyBinding, s keys.Signer) (string, erro
 	if hash != "" && !knownHash(hash) {
 		return "", AlgNotAllowed.because("transaction data hash")
 	}
-	out := h.appendSelection(make([]byte, 0, len(h.u.body)+512), chosen)
+	out := h.appendSelection(make([]byte, 0, h.size(chosen)+512), chosen)
 	body := len(out)
 	sdHash := hashText(h.u.hash, out)
 	out = append(out, kbHeader[s.Public().Alg()]...)

@@ -8,10 +8,9 @@ import (
 	"github.com/dojang-id/dojang/internal/keys"
 )
 
-// lint refuses what must never be signed (B69, B70) and sizes the buffers on the way.
+// lint refuses what must never be signed (B69, B70) and counts on the way.
 type lint struct {
-	sd   int // disclosures
-	size int // bytes of names and texts, with room for punctuation
+	sd int // disclosures
 }
 
 func (l *lint) credential(c *Credential) error {
@@ -52,7 +51,6 @@ func (l *lint) object(claims []Claim, depth int) error {
 		if c.Name == "" || !utf8.ValidString(c.Name) {
 			return fmt.Errorf("%w: claim name", ErrClaims)
 		}
-		l.size += len(c.Name) + 8
 		if err := l.part(c, depth); err != nil {
 			return err
 		}
@@ -65,13 +63,11 @@ func (l *lint) part(c *Claim, depth int) error {
 		if l.sd++; l.sd > MaxDisclosures {
 			return fmt.Errorf("%w: too many disclosures", ErrClaims)
 		}
-		l.size += 80 // salt, digest, brackets
 	}
 	return l.value(&c.Value, depth)
 }
 
 func (l *lint) value(v *Value, depth int) error {
-	l.size += len(v.text) + 8
 	switch v.kind {
 	case Object:
 		return l.object(v.parts, depth+1)

@@ -173,20 +173,20 @@ func (u *Unverified) read(jwtLen int, data []byte, sizes []int) error {
 	if err := u.hashName(payload); err != nil {
 		return err
 	}
-	x := newExpander(u.count)
-	at, i := sizes[0], 0
-	err = u.eachDisclosure(jwtLen, func(text []byte) error {
-		i++
-		d, err := p.disclosure(data[at:at+sizes[i]], src[at:at+sizes[i]])
+	texts := u.digests(jwtLen)
+	x := newExpander(u.count, p.spare)
+	at, width := sizes[0], hashWidth(u.hash)
+	for i, size := range sizes[1:] {
+		d, err := p.disclosure(data[at:at+size], src[at:at+size])
 		if err != nil {
 			return err
 		}
-		at += sizes[i]
-		return x.add(u.digest(text), d)
-	})
-	if err != nil {
-		return err
+		at += size
+		if err := x.add(texts[i*width:(i+1)*width], d); err != nil {
+			return err
+		}
 	}
+	defer func() { p.spare = x.stack }()
 	if u.claims, err = x.run(payload); err != nil {
 		return err
 	}
@@ -208,24 +208,43 @@ func (u *Unverified) hashName(payload Value) error {
 	return AlgNotAllowed.because("_sd_alg")
 }
 
-// digest is the base64url digest under _sd_alg.
-func (u *Unverified) digest(text []byte) string { return hashText(u.hash, text) }
+// digests are the base64url digests of all disclosures in one text, each of the same length.
+func (u *Unverified) digests(jwtLen int) string {
+	all := make([]byte, 0, hashWidth(u.hash)*u.count)
+	_ = u.eachDisclosure(jwtLen, func(text []byte) error {
+		all = appendHash(all, u.hash, text)
+		return nil
+	})
+	return string(all)
+}
 
-func hashText(name string, text []byte) string {
-	var buf [86]byte
-	var b []byte
+// hashWidth is the length of a digest in base64url.
+func hashWidth(name string) int {
+	switch name {
+	case "sha-384":
+		return 64
+	case "sha-512":
+		return 86
+	}
+	return 43
+}
+
+func appendHash(b []byte, name string, text []byte) []byte {
 	switch name {
 	case "sha-384":
 		d := sha512.Sum384(text)
-		b = base64.RawURLEncoding.AppendEncode(buf[:0], d[:])
+		return base64.RawURLEncoding.AppendEncode(b, d[:])
 	case "sha-512":
 		d := sha512.Sum512(text)
-		b = base64.RawURLEncoding.AppendEncode(buf[:0], d[:])
-	default:
-		d := sha256.Sum256(text)
-		b = base64.RawURLEncoding.AppendEncode(buf[:0], d[:])
+		return base64.RawURLEncoding.AppendEncode(b, d[:])
 	}
-	return string(b)
+	d := sha256.Sum256(text)
+	return base64.RawURLEncoding.AppendEncode(b, d[:])
+}
+
+func hashText(name string, text []byte) string {
+	var buf [86]byte
+	return string(appendHash(buf[:0], name, text))
 }
 
 // disclosure reads [salt, name, value] or [salt, value] (RFC 9901 section 4.2).

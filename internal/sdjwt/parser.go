@@ -16,6 +16,7 @@ type parser struct {
 	buf   bytes.Buffer
 	src   string
 	stack []Claim // members of the objects that are open
+	spare []Claim // the expander's
 }
 
 var parsers = sync.Pool{New: func() any { return &parser{dec: new(jsontext.Decoder)} }}
@@ -25,9 +26,10 @@ func getParser() *parser { return parsers.Get().(*parser) }
 // release forgets what was parsed: tokens carry personal data.
 func (p *parser) release() {
 	clear(p.stack[:cap(p.stack)])
-	p.stack, p.src = p.stack[:0], ""
+	clear(p.spare[:cap(p.spare)])
+	p.stack, p.spare, p.src = p.stack[:0], p.spare[:0], ""
 	p.buf.Reset()
-	if cap(p.stack) <= 1024 && p.buf.Cap() <= 64<<10 {
+	if cap(p.stack) <= 1024 && cap(p.spare) <= 1024 && p.buf.Cap() <= 64<<10 {
 		parsers.Put(p)
 	}
 }
@@ -156,15 +158,16 @@ func (p *parser) container(k Kind, depth int, part func() (Claim, error)) (Value
 	}
 }
 
+var errDigests = DisclosureInvalid.because("_sd is not an array of digests")
+
 // digests reads an _sd array without building a Value an entry: only strings, no escapes (base64url needs none).
 // The text between the brackets stays, to be walked by eachDigest.
 func (p *parser) digests() (Value, error) {
-	invalid := DisclosureInvalid.because("_sd is not an array of digests")
 	if p.dec.PeekKind() != '[' {
 		if p.dec.PeekKind() == 0 {
 			return Value{}, errJSON
 		}
-		return Value{}, invalid
+		return Value{}, errDigests
 	}
 	if _, err := p.dec.ReadToken(); err != nil {
 		return Value{}, errJSON
@@ -176,7 +179,7 @@ func (p *parser) digests() (Value, error) {
 			if raw, err := p.dec.ReadValue(); err != nil {
 				return Value{}, errJSON
 			} else if bytes.IndexByte(raw, '\\') >= 0 {
-				return Value{}, invalid
+				return Value{}, errDigests
 			}
 		case ']':
 			if _, err := p.dec.ReadToken(); err != nil {
@@ -186,7 +189,7 @@ func (p *parser) digests() (Value, error) {
 		case 0:
 			return Value{}, errJSON
 		default:
-			return Value{}, invalid
+			return Value{}, errDigests
 		}
 	}
 }
