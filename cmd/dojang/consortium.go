@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/dojang-id/dojang/internal/keys"
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/schemas"
+)
+
+// A consortium is the demo's only member, KR Trust Authority, threshold 1 of 1. It writes what is not on the chain yet and
+// leaves what is: a second start changes nothing.
+type consortium struct {
+	governance keys.Signer
+	resolver   registry.Resolver
+	submitter  registry.Submitter
+	now        func() time.Time
+}
+
+// memberID is the founding member of the demo.
+const memberID = "kr-trust-authority"
+
+// submit signs an operation as the member and waits for its provable outcome.
+func (c *consortium) submit(ctx context.Context, what string, did registry.DID, body registry.Body) error {
+	public, err := registry.NewPublicKey(c.governance.Public().Crypto())
+	if err != nil {
+		return err
+	}
+	signed, err := registry.Operation{Network: demoNetwork.name, ChainID: demoNetwork.chainID, DID: did, Body: body}.
+		Sign(registry.SigningKey{Role: registry.RoleMember(memberID), Public: public, Signer: c.governance})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return c.send(ctx, what, signed)
+}
+
+func (c *consortium) send(ctx context.Context, what string, operation []byte) error {
+	outcomes, err := c.submitter.Submit(ctx, operation)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	switch code := registry.Code(outcomes[0].Code); code {
+	case registry.CodeOK, registry.CodeExists, registry.CodeDuplicate:
+		return nil
+	default:
+		return fmt.Errorf("%s: the chain refused: %s", what, code)
+	}
+}
+
+// enrol writes an organisation's DID.
+func (c *consortium) enrol(ctx context.Context, o *organisation) error {
+	_, _, err := c.resolver.Key(ctx, o.did, o.kid, time.Time{})
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	return c.send(ctx, "create the DID of "+o.name, o.create)
+}
+
+// accredit lets an agency issue a type.
+func (c *consortium) accredit(ctx context.Context, o *organisation, t *schemas.Type, statusHost string) error {
+	_, _, err := c.resolver.Accreditation(ctx, o.did, t.VCT, time.Time{})
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	var basis []string
+	for _, b := range t.LegalBases {
+		basis = append(basis, b.Code)
+	}
+	return c.submit(ctx, "accredit "+o.name, o.did, &registry.AccreditBody{
+		Type: t.VCT, N: 1, Basis: basis, Roots: [][32]byte{o.rootDigest()}, Host: statusHost, From: c.now().Unix(),
+	})
+}
+
+// register lets a verifier ask for claims.
+func (c *consortium) register(ctx context.Context, o *organisation, r registry.RegisterBody) error {
+	_, _, err := c.resolver.Registration(ctx, o.did, r.Purpose, time.Time{})
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	r.From = c.now().Unix()
+	return c.submit(ctx, "register "+o.name, o.did, &r)
+}
+
+// fixType puts the digest of a type's metadata on the chain.
+func (c *consortium) fixType(ctx context.Context, t *schemas.Type) error {
+	_, _, err := c.resolver.TypeDigest(ctx, t.VCT)
+	if !errors.Is(err, registry.ErrNotFound) {
+		return err
+	}
+	return c.submit(ctx, "fix type "+t.Name, "", &registry.TypeDigestBody{Type: t.VCT, Digest: t.Digest()})
+}

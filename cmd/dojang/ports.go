@@ -1,0 +1,114 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+)
+
+// ports of the demo's listeners. They are part of the data: DIDs, credentials and accreditations name these URLs.
+type ports struct {
+	Registry           int `json:"registry"`
+	Status             int `json:"status"`
+	Issuer             int `json:"issuer"`
+	Verifier           int `json:"verifier"`
+	WalletAPI          int `json:"wallet_api"`
+	RegistryManagement int `json:"registry_management"`
+	IssuerManagement   int `json:"issuer_management"`
+	VerifierManagement int `json:"verifier_management"`
+	WalletManagement   int `json:"wallet_management"`
+}
+
+const portsFile = "ports.json"
+
+func (p *ports) all() []*int {
+	return []*int{&p.Registry, &p.Status, &p.Issuer, &p.Verifier, &p.WalletAPI,
+		&p.RegistryManagement, &p.IssuerManagement, &p.VerifierManagement, &p.WalletManagement}
+}
+
+// choosePorts keeps the ports of the data directory; a new one takes those that listen asks for (PORT, PORT+1, …; 0: free
+// ones). Another listen on old data is refused: the URLs are in signed documents.
+func choosePorts(dir, listen string) (ports, error) {
+	host, first, err := splitListen(listen)
+	if err != nil {
+		return ports{}, err
+	}
+	var p ports
+	b, err := os.ReadFile(filepath.Join(dir, portsFile))
+	switch {
+	case err == nil:
+		if err := json.Unmarshal(b, &p); err != nil {
+			return p, fmt.Errorf("read %s: %w", portsFile, err)
+		}
+		if first != 0 && first != p.Registry {
+			return p, fmt.Errorf("the data directory belongs to port %d: its credentials name that URL; use --fresh to begin anew on %d", p.Registry, first)
+		}
+		return p, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return p, err
+	}
+	if first == 0 {
+		if err := freePorts(host, p.all()); err != nil {
+			return p, err
+		}
+	} else {
+		for i, port := range p.all() {
+			*port = first + i
+		}
+	}
+	b, err = json.Marshal(p)
+	if err != nil {
+		return p, err
+	}
+	return p, writeFile(filepath.Join(dir, portsFile), b)
+}
+
+func splitListen(listen string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, fmt.Errorf("--listen wants HOST:PORT: %w", err)
+	}
+	if port, err = strconv.Atoi(text); err != nil || port < 0 || port > 65000 {
+		return "", 0, errors.New("--listen: the port is a number up to 65000")
+	}
+	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
+		return "", 0, errors.New("--listen: the demo serves this machine only; the host is localhost or a loopback address")
+	}
+	return host, port, nil
+}
+
+// freePorts finds ports that are free now on both loopback families.
+func freePorts(_ string, list []*int) error {
+	var held []net.Listener
+	defer func() {
+		for _, l := range held {
+			l.Close()
+		}
+	}()
+	for _, port := range list {
+		for attempt := 0; ; attempt++ {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			held = append(held, l)
+			*port = l.Addr().(*net.TCPAddr).Port
+			if six, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(*port))); err == nil {
+				held = append(held, six)
+				break
+			} else if attempt > 20 {
+				break // no IPv6 here
+			}
+		}
+	}
+	return nil
+}
+
+// local is the published URL of a port.
+func local(port int) string { return "http://localhost:" + strconv.Itoa(port) }
