@@ -180,7 +180,11 @@ func proveHistory[T any](p *prover, f registry.Family) (exists bool) {
 	if p.height >= leaf.Since {
 		return true
 	}
-	_, at, err := factAt[T](treeReader{p.tree}, f, max(p.height, 1))
+	var at registry.Leaf
+	err := registry.ErrNotFound
+	if p.height > 0 {
+		_, at, err = factAt[T](treeReader{p.tree}, f, p.height)
+	}
 	switch {
 	case errors.Is(err, registry.ErrNotFound):
 		p.first(f, leaf.Since)

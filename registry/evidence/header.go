@@ -131,6 +131,9 @@ func (s ValidatorSet) power() (total int64, ok bool) {
 	return total, len(s) > 0
 }
 
+// SignBytes is what the validators sign with a time of theirs: the engine's canonical precommit for the header.
+func (c *Commit) SignBytes(h *Header, t time.Time) []byte { return c.signBytes(nil, h, h.Hash(), t) }
+
 // signBytes is CanonicalVote{precommit, height, round, block id, time, chain id}, with its length in front.
 func (c *Commit) signBytes(b []byte, h *Header, headerHash hash, t time.Time) []byte {
 	var body [256]byte

@@ -1,0 +1,173 @@
+package chain_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
+	"github.com/dojang-id/dojang/registry/chain/chaintest"
+	"github.com/dojang-id/dojang/registry/evidence"
+)
+
+const vct = "urn:dojang:kr:resident-id:1"
+
+// agencyQuery asks for all that a presentation of an agency's credential needs.
+func agencyQuery(a *chaintest.Agency) chain.Query {
+	return chain.Query{
+		Keys:           []chain.KeyRef{{DID: a.DID, ID: chaintest.AssertionID}},
+		Accreditations: []chain.AccreditationRef{{DID: a.DID, Type: vct}},
+		Status:         []registry.DID{a.DID},
+	}
+}
+
+func TestFromOperationToFacts(t *testing.T) {
+	c := chaintest.New(t, chaintest.Config{Validators: 4})
+	a := c.Agency("gaon")
+	active := c.Headers[len(c.Headers)-1].Time.Add(c.Step) // of the header after the block of the create
+	a.Accredit(vct)
+	c.Block()
+	a.Epoch()
+
+	b := c.Evidence(agencyQuery(a))
+	t.Logf("evidence of %d bytes", len(b))
+	f, err := evidence.Check(b, c.Trust(), c.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	key, known, err := f.Key(ctx, a.DID, chaintest.AssertionID, time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !key.ActiveFrom.Equal(active) || key.Use != registry.UseAssertion || !key.InForce(c.Now()) {
+		t.Fatalf("key %+v, want active from %v", key, active)
+	}
+	if want := c.Headers[len(c.Headers)-1]; known.Height != want.Height || !known.KnownAt.Equal(want.Time) {
+		t.Fatalf("known %+v", known)
+	}
+	if _, _, err := f.Key(ctx, a.DID, chaintest.AssertionID, active.Add(-time.Nanosecond)); !errors.Is(err, registry.ErrNotFound) {
+		t.Fatalf("before activation: %v", err)
+	}
+	accr, _, err := f.Accreditation(ctx, a.DID, vct, c.Now())
+	if err != nil || !accr.InForce(c.Now()) || accr.StatusHost == "" {
+		t.Fatalf("accreditation %+v, %v", accr, err)
+	}
+	epoch, _, err := f.StatusEpoch(ctx, a.DID)
+	if err != nil || epoch.Sequence != 1 || epoch.Signer != a.DID.URL(chaintest.AssertionID) {
+		t.Fatalf("epoch %+v, %v", epoch, err)
+	}
+	if _, _, err := f.TypeDigest(ctx, vct); !errors.Is(err, registry.ErrUnavailable) {
+		t.Fatalf("type digest: %v", err)
+	}
+}
+
+func TestAbsenceIsProven(t *testing.T) {
+	c := chaintest.New(t, chaintest.Config{})
+	a, other := c.Agency("gaon"), c.NewAgency("nobody")
+	f, err := evidence.Check(c.Evidence(chain.Query{
+		Keys:           []chain.KeyRef{{DID: other.DID, ID: "k1"}, {DID: a.DID, ID: "k9"}},
+		Accreditations: []chain.AccreditationRef{{DID: a.DID, Type: vct}},
+		Registrations:  []chain.RegistrationRef{{DID: a.DID, Purpose: "adult-check"}},
+		Types:          []string{vct},
+		Status:         []registry.DID{a.DID},
+		Operations:     []registry.Hash{registry.HashOf([]byte("x"))},
+	}), c.Trust(), c.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	_, known, err1 := f.Key(ctx, other.DID, "k1", time.Time{})
+	_, _, err2 := f.Key(ctx, a.DID, "k9", c.Now())
+	_, _, err3 := f.Accreditation(ctx, a.DID, vct, c.Now())
+	_, _, err4 := f.Registration(ctx, a.DID, "adult-check", c.Now())
+	_, _, err5 := f.TypeDigest(ctx, vct)
+	_, _, err6 := f.StatusEpoch(ctx, a.DID)
+	_, err7 := f.Outcome(registry.HashOf([]byte("x")))
+	for i, err := range []error{err1, err2, err3, err4, err5, err6, err7} {
+		if !errors.Is(err, registry.ErrNotFound) {
+			t.Errorf("%d: %v, want proven absent", i+1, err)
+		}
+	}
+	if known.Height == 0 {
+		t.Error("absence is not known as of a header")
+	}
+}
+
+// The key is in force from the header after its block, also when nothing has happened on the chain since.
+func TestQuietNetworkDatesTheNewestChange(t *testing.T) {
+	c := chaintest.New(t, chaintest.Config{})
+	a := c.Agency("gaon")
+	height := c.Height()
+	for range 50 {
+		c.Block()
+	}
+	f, err := evidence.Check(c.Evidence(chain.Query{Keys: []chain.KeyRef{{DID: a.DID, ID: "k1"}}}), c.Trust(), c.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, known, err := f.Key(context.Background(), a.DID, "k1", time.Time{})
+	if err != nil || !key.ActiveFrom.Equal(c.Headers[height].Time) || known.Height != height+51 {
+		t.Fatalf("key %+v, known %+v, %v", key, known, err)
+	}
+}
+
+// An accreditation suspended for a while: what it was at each moment follows from the newest state alone.
+func TestHistoryFromTheNewestState(t *testing.T) {
+	c := chaintest.New(t, chaintest.Config{Machine: chain.Config{KeepVersions: 1}})
+	a := c.Agency("gaon")
+	before := c.Now()
+	accredit := a.AccreditOperation(vct, 1)
+	prev := accredit
+	step := func(body registry.Body, at *time.Time) {
+		op := accredit
+		if body != nil {
+			op.Body = body
+			payload, err := prev.Payload()
+			if err != nil {
+				t.Fatal(err)
+			}
+			op.Seq, op.Prev = prev.Seq+1, registry.HashOf(payload)
+		}
+		c.Must(c.Op(op, chaintest.Member(0)))
+		for range 5 {
+			c.Block()
+		}
+		prev, *at = op, c.Now()
+	}
+	var open, suspended, resumed, ended time.Time
+	step(nil, &open)
+	step(&registry.SuspendBody{Type: vct, N: 1}, &suspended)
+	step(&registry.ResumeBody{Type: vct, N: 1}, &resumed)
+	step(&registry.EndBody{Type: vct, N: 1, Until: c.Now().Unix() + 3}, &ended)
+	for range 100 {
+		c.Block()
+	}
+	for _, tc := range []struct {
+		name      string
+		at        time.Time
+		err       error
+		suspended bool
+	}{
+		{"before the first", before, registry.ErrNotFound, false},
+		{"before the chain", chaintest.Begin.Add(-time.Hour), registry.ErrNotFound, false},
+		{"while open", open, nil, false},
+		{"while suspended", suspended, nil, true},
+		{"resumed", resumed, nil, false},
+		{"after the end", c.Now(), registry.ErrNotFound, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			q := chain.Query{Accreditations: []chain.AccreditationRef{{DID: a.DID, Type: vct}}, At: tc.at}
+			f, err := evidence.Check(c.Evidence(q), c.Trust(), c.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, _, err := f.Accreditation(context.Background(), a.DID, vct, tc.at)
+			if !errors.Is(err, tc.err) || (err == nil && got.Suspended != tc.suspended) {
+				t.Fatalf("%+v, %v; want suspended %v, %v", got, err, tc.suspended, tc.err)
+			}
+		})
+	}
+}
