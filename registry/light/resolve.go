@@ -48,7 +48,13 @@ func (c *Client) Accreditation(ctx context.Context, did registry.DID, vct string
 	if err != nil {
 		return registry.Accreditation{}, registry.Checked{}, err
 	}
-	return facts.Accreditation(ctx, did, vct, at)
+	fact, checked, err := facts.Accreditation(ctx, did, vct, at)
+	if errors.Is(err, registry.ErrUnavailable) { // a moment before the newest change: its own Evidence
+		if facts, _, err = c.fetch(ctx, Query{DID: did, Types: []string{vct}, At: at}, nil); err == nil {
+			return facts.Accreditation(ctx, did, vct, at)
+		}
+	}
+	return fact, checked, err
 }
 
 // Registration implements registry.Resolver.
@@ -60,7 +66,13 @@ func (c *Client) Registration(ctx context.Context, did registry.DID, purpose str
 	if err != nil {
 		return registry.Registration{}, registry.Checked{}, err
 	}
-	return facts.Registration(ctx, did, purpose, at)
+	fact, checked, err := facts.Registration(ctx, did, purpose, at)
+	if errors.Is(err, registry.ErrUnavailable) { // a moment before the newest change: its own Evidence
+		if facts, _, err = c.fetch(ctx, Query{DID: did, Purposes: []string{purpose}, At: at}, nil); err == nil {
+			return facts.Registration(ctx, did, purpose, at)
+		}
+	}
+	return fact, checked, err
 }
 
 // TypeDigest implements registry.Resolver.

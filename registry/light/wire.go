@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -15,7 +16,7 @@ import (
 
 // What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
 //
-//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&height=   Evidence (registry/evidence)
+//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&at=&height=   Evidence (registry/evidence)
 //	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf
 //	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
 //	POST /v1/operations                                      CBOR array of signed operations -> CBOR array of outcomes
@@ -39,8 +40,8 @@ const (
 	maxStatus     = 6 << 20
 )
 
-// A Query names the leaves of one Evidence, all under one header. Facts carry their history, so the newest header answers
-// for every moment; Height asks what was known at an older one, as long as nodes keep that state.
+// A Query names the leaves of one Evidence, all under one header. The newest header proves every moment of the past;
+// Height asks what was known at an older one, as long as nodes keep that state.
 type Query struct {
 	DID      registry.DID
 	Keys     []string // fragments
@@ -50,7 +51,9 @@ type Query struct {
 	Metadata []string // vct: type digests; needs no DID
 	// Operations whose outcomes are asked for; need no DID.
 	Operations []registry.Hash
-	Height     uint64 // of the header; 0: the newest
+	// At is a moment for which accreditations and registrations are asked, beside their newest state; zero: none.
+	At     time.Time
+	Height uint64 // of the header; 0: the newest
 }
 
 // ErrQuery: the query is malformed, empty, or larger than allowed.
@@ -69,6 +72,9 @@ func (q Query) Values() url.Values {
 	for _, op := range q.Operations {
 		v.Add("op", hex.EncodeToString(op[:]))
 	}
+	if !q.At.IsZero() {
+		v.Set("at", strconv.FormatInt(q.At.Unix(), 10))
+	}
 	if q.Height > 0 {
 		v.Set("height", strconv.FormatUint(q.Height, 10))
 	}
@@ -79,7 +85,7 @@ func (q Query) Values() url.Values {
 func ParseQuery(v url.Values) (Query, error) {
 	var q Query
 	for name, values := range v {
-		once := name == "did" || name == "status" || name == "height"
+		once := name == "did" || name == "status" || name == "at" || name == "height"
 		if slices.Contains(values, "") || once && len(values) != 1 || len(values) > MaxQueryKeys {
 			return Query{}, ErrQuery
 		}
@@ -111,6 +117,12 @@ func ParseQuery(v url.Values) (Query, error) {
 				}
 				q.Operations = append(q.Operations, hash)
 			}
+		case "at":
+			n, err := strconv.ParseInt(values[0], 10, 64)
+			if err != nil || n <= 0 || n > 1<<40 {
+				return Query{}, ErrQuery
+			}
+			q.At = time.Unix(n, 0).UTC()
 		case "height":
 			n, err := strconv.ParseUint(values[0], 10, 63)
 			if err != nil || n == 0 {

@@ -45,7 +45,9 @@ type engine struct {
 	// states is the engine's state store, for validator sets of old heights.
 	states  sm.Store
 	chainID string
-	solo    bool
+	// founders is the hash of the genesis validators.
+	founders [32]byte
+	solo     bool
 }
 
 const (
@@ -65,6 +67,7 @@ func (c engineConfig) settings() *cmtcfg.Config {
 	cfg.P2P.ListenAddress = "tcp://" + c.Listen
 	cfg.P2P.PersistentPeers = strings.Join(c.Peers, ",")
 	cfg.P2P.PexReactor = false
+	cfg.P2P.AddrBook = filepath.Join(dataDir, "addrbook.json") // written even with no exchange of peers
 	cfg.P2P.AllowDuplicateIP = true // peers are told apart by their keys
 	cfg.P2P.AddrBookStrict = false
 	cfg.Mempool.Size = mempoolTxs
@@ -104,6 +107,7 @@ func openEngine(c engineConfig) (*engine, error) {
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.dbs.close())
 	}
 	e.node = node
+	e.founders = founders(c.Genesis)
 	stateDB, err := e.dbs.provide(&cmtcfg.DBContext{ID: "state"})
 	if err != nil {
 		return nil, errors.Join(err, e.dbs.close())
@@ -113,6 +117,14 @@ func openEngine(c engineConfig) (*engine, error) {
 		return nil, errors.Join(err, e.dbs.close())
 	}
 	return e, nil
+}
+
+func founders(g *types.GenesisDoc) [32]byte {
+	vs := make([]*types.Validator, len(g.Validators))
+	for i, v := range g.Validators {
+		vs[i] = types.NewValidator(v.PubKey, v.Power)
+	}
+	return setOf(types.NewValidatorSet(vs)).Hash()
 }
 
 func (e *engine) start() error {

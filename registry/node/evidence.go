@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"github.com/cometbft/cometbft/types"
@@ -60,19 +59,16 @@ func (r *running) prove(q Query, newest uint64) ([]byte, error) {
 		return nil, err
 	}
 	material := evidence.Material{ChainID: r.engine.chainID, State: state}
-	for _, h := range append(slices.Clone(state.Loose), head) {
-		if h > head {
-			return nil, fmt.Errorf("evidence: header %d is above the head", h)
-		}
-		if k := len(material.Headers); k > 0 && material.Headers[k-1].Header.Height == h {
-			continue
-		}
-		signed, set, err := r.engine.signedHeader(h)
-		if err != nil {
+	if state.Loose > head {
+		return nil, fmt.Errorf("evidence: header %d is above the head", state.Loose)
+	}
+	if state.Loose > 0 && state.Loose < head {
+		if err := r.addHeader(&material, state.Loose); err != nil {
 			return nil, err
 		}
-		material.Headers = append(material.Headers, signed)
-		material.Sets = append(material.Sets, set)
+	}
+	if err := r.addHeader(&material, head); err != nil {
+		return nil, err
 	}
 	for _, h := range state.Points {
 		meta := r.engine.node.BlockStore().LoadBlockMeta(int64(h))
@@ -82,6 +78,23 @@ func (r *running) prove(q Query, newest uint64) ([]byte, error) {
 		material.Points = append(material.Points, headerOf(&meta.Header))
 	}
 	return evidence.Build(material)
+}
+
+// addHeader adds a header with its validators. Every reader knows the founding set; a later one goes into the Evidence.
+func (r *running) addHeader(m *evidence.Material, height uint64) error {
+	signed, set, err := r.engine.signedHeader(height)
+	if err != nil {
+		return err
+	}
+	m.Headers = append(m.Headers, signed)
+	to := &m.Sets
+	if set.Hash() == r.engine.founders {
+		to = &m.Known
+	}
+	if len(*to) == 0 || (*to)[len(*to)-1].Hash() != set.Hash() {
+		*to = append(*to, set)
+	}
+	return nil
 }
 
 // lightBlock gathers header, votes and validators of a height; 0: the newest.
@@ -121,11 +134,15 @@ func (e *engine) signedHeader(height uint64) (evidence.SignedHeader, evidence.Va
 			out.Commit.Votes = append(out.Commit.Votes, evidence.Vote{Index: i, Time: s.Timestamp, Signature: s.Signature})
 		}
 	}
-	set := make(evidence.ValidatorSet, len(lb.ValidatorSet.Validators))
-	for i, v := range lb.ValidatorSet.Validators {
+	return out, setOf(lb.ValidatorSet), nil
+}
+
+func setOf(vs *types.ValidatorSet) evidence.ValidatorSet {
+	set := make(evidence.ValidatorSet, len(vs.Validators))
+	for i, v := range vs.Validators {
 		set[i] = evidence.Validator{PublicKey: [32]byte(v.PubKey.Bytes()), Power: v.VotingPower}
 	}
-	return out, set, nil
+	return set
 }
 
 func headerOf(h *types.Header) evidence.Header {
@@ -133,7 +150,7 @@ func headerOf(h *types.Header) evidence.Header {
 		LastBlock: evidence.BlockID{Hash: h.LastBlockID.Hash, PartsTotal: h.LastBlockID.PartSetHeader.Total,
 			PartsHash: h.LastBlockID.PartSetHeader.Hash},
 		LastCommit: h.LastCommitHash, Data: h.DataHash, Validators: h.ValidatorsHash, NextValidators: h.NextValidatorsHash,
-		Consensus: h.ConsensusHash, AppHash: h.AppHash, LastResults: h.LastResultsHash, EvidenceOfMisdeeds: h.EvidenceHash,
+		Consensus: h.ConsensusHash, AppHash: h.AppHash, LastResults: h.LastResultsHash, Evidence: h.EvidenceHash,
 		Proposer: h.ProposerAddress}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 
 	cmtlog "github.com/cometbft/cometbft/libs/log"
 )
@@ -18,7 +19,13 @@ func (l engineLog) Debug(string, ...any) {}
 
 func (l engineLog) Info(msg string, keyvals ...any) { l.log(slog.LevelDebug, msg, keyvals) }
 
-func (l engineLog) Error(msg string, keyvals ...any) { l.log(slog.LevelError, msg, keyvals) }
+func (l engineLog) Error(msg string, keyvals ...any) {
+	level := slog.LevelError
+	if strings.Contains(msg, "as transport is closed") || strings.HasPrefix(msg, "Error closing") { // a stop, not a fault
+		level = slog.LevelDebug
+	}
+	l.log(level, msg, keyvals)
+}
 
 func (l engineLog) With(keyvals ...any) cmtlog.Logger {
 	return engineLog{l.out.With(attributes(keyvals)...)}

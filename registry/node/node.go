@@ -41,6 +41,8 @@ type Config struct {
 	Chain            chain.Config // of the state machine
 	Now              func() time.Time
 	Logger           *slog.Logger // nil: silent
+
+	engineP2P bool // the engine's own intervals, for comparison
 }
 
 // A Node is one node of the chain. Safe for concurrent use; Start and Stop may alternate.
@@ -134,12 +136,8 @@ func (n *Node) findSponsor() error {
 	if err != nil {
 		return fmt.Errorf("sponsor key: %w", err)
 	}
-	name, err := public.Multikey()
-	if err != nil {
-		return fmt.Errorf("sponsor key: %w", err)
-	}
 	for _, m := range n.chain.Members {
-		if m.SponsorKey == name {
+		if key, err := registry.ParseJWK(m.SponsorKey); err == nil && bytes.Equal(key, public) {
 			n.member = m.ID
 		}
 	}
@@ -170,11 +168,11 @@ func (n *Node) Start(ctx context.Context) error {
 		return err
 	}
 	n.signer = signer
-	db, err := chain.Open(filepath.Join(n.cfg.Home, dataDir))
+	db, err := chain.Open(filepath.Join(n.cfg.Home, dataDir, "chain"))
 	if err != nil {
 		return fmt.Errorf("open state: %w", err)
 	}
-	machine, err := chain.New(db, n.cfg.Chain)
+	machine, err := chain.New(growingBatches{db}, n.cfg.Chain)
 	if err != nil {
 		return errors.Join(fmt.Errorf("open state: %w", err), db.Close())
 	}
@@ -192,7 +190,7 @@ func (n *Node) Start(ctx context.Context) error {
 			Endpoint: r.publisher, Log: n.cfg.Logger})
 	}
 	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
-		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, Logger: n.cfg.Logger})
+		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, Logger: n.cfg.Logger})
 	if err == nil {
 		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))
 		err = r.engine.start()

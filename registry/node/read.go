@@ -160,12 +160,13 @@ func (n *Node) Document(d registry.DID, v Version) (Document, error) {
 	if r == nil {
 		return Document{}, ErrDown
 	}
-	record, err := r.machine.DID(d)
+	height, err := r.heightOf(d, v)
 	if err != nil {
 		return Document{}, err
 	}
-	if v.ID != "" && v.ID != strconv.FormatUint(record.DID.Seq, 10) {
-		return Document{}, registry.ErrNotFound
+	record, err := r.machine.DID(d, height)
+	if err != nil {
+		return Document{}, err
 	}
 	out := Document{Deactivated: record.DID.Deactivated != 0}
 	if out.JSON, err = record.Document(); err != nil {
@@ -173,6 +174,33 @@ func (n *Node) Document(d registry.DID, v Version) (Document, error) {
 	}
 	out.Metadata, err = record.Metadata()
 	return out, err
+}
+
+// heightOf a version; 0 is the newest. ErrNotFound when the DID never had it, or not yet at that time.
+func (r *running) heightOf(d registry.DID, v Version) (uint64, error) {
+	switch {
+	case v.ID != "":
+		versions, err := r.machine.Versions(d)
+		if err != nil {
+			return 0, err
+		}
+		for _, known := range versions {
+			if strconv.FormatUint(known.Seq, 10) == v.ID {
+				return known.Height, nil
+			}
+		}
+		return 0, registry.ErrNotFound
+	case !v.Time.IsZero():
+		at, err := r.machine.HeightAt(v.Time) // an operation of height h took effect at the time of header h+1
+		if err != nil {
+			return 0, err
+		}
+		if at < 2 {
+			return 0, registry.ErrNotFound
+		}
+		return at - 1, nil
+	}
+	return 0, nil
 }
 
 // StatusEpoch is the newest epoch of an issuer, without proof.
@@ -195,7 +223,7 @@ func (r *running) publisher(issuer registry.DID) (string, error) {
 		}
 	}
 	for _, d := range who {
-		record, err := r.machine.DID(d)
+		record, err := r.machine.DID(d, 0)
 		if err != nil {
 			continue
 		}
@@ -238,28 +266,14 @@ func (n *Node) TypeMetadata(name string) ([]byte, error) {
 		if t.Name != name {
 			continue
 		}
-		digest, err := r.typeDigest(t.VCT)
+		fact, _, err := r.machine.Type(t.VCT)
 		if err != nil {
 			return nil, err
 		}
-		if digest != sha256.Sum256(t.JSON) {
+		if fact.Digest != sha256.Sum256(t.JSON) {
 			return nil, registry.ErrNotFound
 		}
 		return t.JSON, nil
 	}
 	return nil, registry.ErrNotFound
-}
-
-func (r *running) typeDigest(vct string) (digest [32]byte, err error) {
-	err = registry.ErrNotFound
-	walk := r.machine.Iterate(registry.TypeFamily(vct).Latest(), func(_, value []byte) bool {
-		var leaf registry.Leaf
-		var fact registry.TypeFact
-		if err = registry.Decode(value, &leaf); err == nil {
-			err = registry.Decode(leaf.Fact, &fact)
-		}
-		digest = fact.Digest
-		return false
-	})
-	return digest, errors.Join(walk, err)
 }

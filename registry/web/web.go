@@ -135,7 +135,7 @@ func (s *Server) operation(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) prove(w http.ResponseWriter, r *http.Request, q light.Query) {
 	nq := node.Query{Height: q.Height}
-	nq.Types, nq.Operations = q.Metadata, q.Operations
+	nq.Types, nq.Operations, nq.At = q.Metadata, q.Operations, q.At
 	if q.DID != "" && q.DID.Network() != s.cfg.Node.Network() {
 		s.fail(w, r, registry.ErrNotFound)
 		return
