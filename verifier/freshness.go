@@ -145,18 +145,14 @@ func stapledStatus(ctx context.Context, s Staple, did registry.DID, ref sdjwt.St
 		return statement{}, errNoChunk
 	}
 	part := s.Status()
-	if len(part.Record) == 0 || len(part.Chunk) == 0 {
+	if part == nil || len(part.Record) == 0 || len(part.Chunk) == 0 {
 		return statement{}, errNoChunk
 	}
 	epoch, known, err := s.StatusEpoch(ctx, did)
 	if err != nil {
 		return statement{}, err
 	}
-	path := make([][]byte, len(part.Path))
-	for i := range part.Path {
-		path[i] = part.Path[i][:]
-	}
-	record, err := statuslist.VerifyRecord(epoch.Root, statuslist.RecordProof{Record: part.Record, Path: path, Index: part.Index, Size: part.Size})
+	record, err := statuslist.VerifyRecord(epoch.Root, statuslist.RecordProof{Record: part.Record, Path: part.Path, Index: part.Index, Size: part.Size})
 	if err != nil {
 		return statement{}, err
 	}

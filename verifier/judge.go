@@ -87,7 +87,7 @@ func (j *judging) finish(ctx context.Context, signed []verified, missing *findin
 		spec, _ := j.policy.credential(c.query)
 		status := j.v.status(ctx, j.facts, c, statusAsk{spec: spec.Status, now: j.expect.Now, maxAge: j.policy.RegistryMaxAge()})
 		j.record(checked{verified: c, status: status})
-		findings = append(findings, status.finding, c.issuer.stale)
+		findings = append(findings, c.issuer.stale, status.finding)
 		tree, ok := c.token.Claims().Any().(map[string]any)
 		if !ok {
 			return j.verdict(found(ReasonMalformed, nil), nil)

@@ -199,9 +199,13 @@ func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bo
 		return nil, err
 	}
 	header := unverified.Header()
+	signed := times{first: ask.now, last: ask.now}
+	if anchored {
+		signed.first = time.Time{} // the epoch vouches for it: a list that did not change outlives its key
+	}
 	signer, f := l.v.bind(ctx, claim{
 		issuer: string(ask.by.did), kid: header.Kid, vct: ask.vct, x5c: header.X5C,
-		signed: times{first: ask.now, last: ask.now}, anchored: anchored,
+		signed: signed, anchored: anchored,
 	}, binding{facts: ask.facts, now: ask.now, maxAge: ask.maxAge})
 	if f != nil {
 		if f.reason == ReasonTrust {

@@ -43,8 +43,8 @@ type Config struct {
 // A Staple is Evidence that was checked, as the facts it proves; *evidence.Facts is one.
 type Staple interface {
 	registry.Resolver
-	// Status is the holder's own chunk of a status list, not yet held against an epoch; zero: there is none.
-	Status() evidence.Status
+	// Status is the holder's own chunk of a status list, not yet held against an epoch; nil: there is none.
+	Status() *evidence.Status
 }
 
 // Staples makes Config.Staples of a Checker.
