@@ -39,6 +39,7 @@ type ServeConfig struct {
 // Server is a running listener.
 type Server struct {
 	http      *http.Server
+	tls       bool
 	listeners []net.Listener
 	failed    chan error
 	serving   sync.WaitGroup
@@ -63,7 +64,7 @@ func Serve(ctx context.Context, cfg ServeConfig) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{listeners: listeners, failed: make(chan error, len(listeners)), http: &http.Server{
+	s := &Server{tls: cfg.TLS != nil, listeners: listeners, failed: make(chan error, len(listeners)), http: &http.Server{
 		Handler: cfg.Handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
 		WriteTimeout: cfg.WriteTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(quiet{cfg.Log.Handler()}, slog.LevelDebug),
@@ -81,7 +82,7 @@ func Serve(ctx context.Context, cfg ServeConfig) (*Server, error) {
 
 func (s *Server) serve(l net.Listener) {
 	var err error
-	if s.http.TLSConfig != nil {
+	if s.tls {
 		err = s.http.ServeTLS(l, "", "")
 	} else {
 		err = s.http.Serve(l)
@@ -141,7 +142,7 @@ func (s *Server) Port() int { return s.listeners[0].Addr().(*net.TCPAddr).Port }
 // URL is "http://localhost:PORT" for a loopback listener, otherwise the bound address; https with TLS.
 func (s *Server) URL() string {
 	scheme, host := "http", s.Addr()
-	if s.http.TLSConfig != nil {
+	if s.tls {
 		scheme = "https"
 	}
 	if s.listeners[0].Addr().(*net.TCPAddr).IP.IsLoopback() {
