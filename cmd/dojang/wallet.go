@@ -13,7 +13,6 @@ import (
 	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/registry"
-	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/wallet-api/holder"
 )
@@ -98,7 +97,7 @@ func openWallet(ctx context.Context, c walletConfig) (*holder.Holder, func(), er
 		return nil, nil, err
 	}
 	h, err := holder.New(ctx, holder.Config{
-		DB: db, Secret: secret, HTTP: client, Registry: tracker, Status: tracker, Evidence: statusEvidence{tracker}, Staple: evidence.AddChunk, Provider: c.provider,
+		DB: db, Secret: secret, HTTP: client, Registry: tracker, Status: tracker, Evidence: statusEvidence{tracker}, Provider: c.provider,
 		AllowHTTP: within(c.origins), Language: c.lang, Now: c.now,
 	})
 	if err != nil {
@@ -110,8 +109,8 @@ func openWallet(ctx context.Context, c walletConfig) (*holder.Holder, func(), er
 // statusEvidence asks the tracker for all that a verifier wants stapled, at one height.
 type statusEvidence struct{ *light.Client }
 
-func (s statusEvidence) StatusEvidence(ctx context.Context, did registry.DID, kid, vct, listURI string) ([]byte, error) {
-	return s.Evidence(ctx, light.Query{DID: did, Keys: []string{kid}, Types: []string{vct}, Status: true, List: listURI})
+func (s statusEvidence) StatusEvidence(ctx context.Context, did registry.DID, kid, vct string) ([]byte, error) {
+	return s.Evidence(ctx, light.Query{DID: did, Keys: []string{kid}, Types: []string{vct}, Status: true})
 }
 
 // within tells exact origins of the configuration from every other URL.

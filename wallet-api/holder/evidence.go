@@ -10,25 +10,23 @@ import (
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 )
-
-// maxStaple bounds what travels with a presentation (DESIGN 4).
-const maxStaple = 32 << 10
 
 // staple makes the Evidence that goes with one copy: what was refreshed on schedule, with the chunk that holds this copy's
 // entry cut out of the whole list. Nobody sees an index being asked for.
 func (h *Holder) staple(ctx context.Context, c held, status statuslist.Reference, want *oid4vp.EvidenceRequest) ([]byte, error) {
-	if h.cfg.Evidence == nil || h.cfg.Staple == nil || h.cfg.Status == nil {
+	if h.cfg.Evidence == nil || h.cfg.Status == nil {
 		return nil, errors.New("holder: no source of Evidence")
 	}
 	if want.Network != c.did.Network() {
 		return nil, errors.New("holder: Evidence of another network is asked for")
 	}
-	stored, err := h.freshEvidence(ctx, c, status, time.Duration(want.MaxAge)*time.Second)
+	stored, err := h.freshEvidence(ctx, c, time.Duration(want.MaxAge)*time.Second)
 	if err != nil {
 		return nil, err
 	}
-	list, err := h.list(ctx, c, status.URI)
+	published, list, err := h.list(ctx, c, status.URI)
 	if err != nil {
 		return nil, err
 	}
@@ -36,15 +34,13 @@ func (h *Holder) staple(ctx context.Context, c held, status statuslist.Reference
 	if err != nil {
 		return nil, err
 	}
-	evidence, err := h.cfg.Staple(stored, chunk)
-	if err == nil && len(evidence) > maxStaple {
-		return nil, errors.New("holder: the Evidence is too large to send")
-	}
-	return evidence, err
+	return evidence.Attach(stored, evidence.Status{
+		Record: published.Record, Index: published.Index, Size: published.Size, Path: published.Path, Chunk: chunk,
+	})
 }
 
 // freshEvidence is the stored Evidence of an issuer, or a new one when it is older than the verifier wants.
-func (h *Holder) freshEvidence(ctx context.Context, c held, status statuslist.Reference, maxAge time.Duration) ([]byte, error) {
+func (h *Holder) freshEvidence(ctx context.Context, c held, maxAge time.Duration) ([]byte, error) {
 	var bytes []byte
 	var fetched time.Time
 	err := h.db.Read(ctx, func(tx *sqldb.Tx) error {
@@ -56,11 +52,11 @@ func (h *Holder) freshEvidence(ctx context.Context, c held, status statuslist.Re
 	if err == nil && maxAge > 0 && h.cfg.Now().Sub(fetched) < maxAge/2 {
 		return bytes, nil
 	}
-	return h.fetchEvidence(ctx, c, status)
+	return h.fetchEvidence(ctx, c)
 }
 
-func (h *Holder) fetchEvidence(ctx context.Context, c held, status statuslist.Reference) ([]byte, error) {
-	bytes, err := h.cfg.Evidence.StatusEvidence(ctx, c.did, c.kid, c.vct, status.URI)
+func (h *Holder) fetchEvidence(ctx context.Context, c held) ([]byte, error) {
+	bytes, err := h.cfg.Evidence.StatusEvidence(ctx, c.did, c.kid, c.vct)
 	if err != nil {
 		return nil, fmt.Errorf("fetch Evidence: %w", err)
 	}
@@ -83,7 +79,7 @@ func (h *Holder) Refresh(ctx context.Context) error {
 			continue
 		}
 		seen[c.did] = true
-		if _, err := h.fetchEvidence(ctx, c, c.status); err != nil {
+		if _, err := h.fetchEvidence(ctx, c); err != nil {
 			return err
 		}
 	}

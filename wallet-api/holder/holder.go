@@ -51,14 +51,11 @@ var (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
-// An EvidenceSource gives Evidence to staple: the issuer's key and accreditation, its status epoch and the record of the
-// list, all at one height. registry/light is one.
+// An EvidenceSource gives Evidence to staple: the issuer's key and accreditation, and its status epoch,
+// all at one height. registry/light is one.
 type EvidenceSource interface {
-	StatusEvidence(ctx context.Context, did registry.DID, kid, vct, listURI string) ([]byte, error)
+	StatusEvidence(ctx context.Context, did registry.DID, kid, vct string) ([]byte, error)
 }
-
-// A Stapler adds the chunk that carries one entry to Evidence for its list. registry/evidence provides it.
-type Stapler func(evidence, chunk []byte) ([]byte, error)
 
 // Config of a wallet.
 type Config struct {
@@ -68,9 +65,8 @@ type Config struct {
 	HTTP     *httpd.Client
 	Registry registry.Resolver
 	Status   registry.StatusSource
-	// Evidence and Staple are needed to answer requests for stapled Evidence; nil: none is sent.
+	// Evidence is needed to answer requests for stapled Evidence; nil: none is sent.
 	Evidence EvidenceSource
-	Staple   Stapler
 	// Provider is the URL of the wallet provider that attests this wallet to issuers; "": none, issuers see an anonymous one.
 	Provider string
 	// AllowHTTP says which plain-http URLs are tolerated (exact loopback origins of the configuration); nil: none.

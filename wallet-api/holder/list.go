@@ -50,7 +50,7 @@ func (h *Holder) List(ctx context.Context) ([]Card, error) {
 }
 
 func (h *Holder) statusOf(ctx context.Context, c held) (string, error) {
-	values, err := h.list(ctx, c, c.status.URI)
+	_, values, err := h.list(ctx, c, c.status.URI)
 	if err != nil {
 		return "", err
 	}
@@ -72,40 +72,40 @@ func (h *Holder) statusOf(ctx context.Context, c held) (string, error) {
 
 // list fetches a whole status list from the registry's nodes and checks it: record in the epoch, token in the record,
 // signature by the issuer's key.
-func (h *Holder) list(ctx context.Context, c held, uri string) (statuslist.Values, error) {
+func (h *Holder) list(ctx context.Context, c held, uri string) (registry.StatusList, statuslist.Values, error) {
 	if h.cfg.Status == nil {
-		return statuslist.Values{}, errors.New("holder: no source of status lists")
+		return registry.StatusList{}, statuslist.Values{}, errors.New("holder: no source of status lists")
 	}
 	epoch, _, err := h.cfg.Registry.StatusEpoch(ctx, c.did)
 	if err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
 	published, err := h.cfg.Status.StatusList(ctx, uri, statuslist.MediaTypeJWT)
 	if err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
 	record, err := statuslist.VerifyRecord(epoch.Root, statuslist.RecordProof{Record: published.Record, Path: published.Path, Index: published.Index, Size: published.Size})
 	if err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
 	if err := record.CheckToken(statuslist.MediaTypeJWT, published.Token); err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
 	token, err := statuslist.ParseJWT(published.Token, statuslist.Limits{})
 	if err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
 	fact, _, err := h.cfg.Registry.Key(ctx, c.did, c.kid, time.Time{})
 	if err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
 	key, err := keys.ParseJWK(fact.JWK)
 	if err != nil || fact.Use != registry.UseAssertion {
-		return statuslist.Values{}, errors.New("holder: the list's key is not the issuer's")
+		return registry.StatusList{}, statuslist.Values{}, errors.New("holder: the list's key is not the issuer's")
 	}
 	verified, err := token.Verify(key, statuslist.Expect{URI: uri, Now: h.cfg.Now()})
 	if err != nil {
-		return statuslist.Values{}, err
+		return registry.StatusList{}, statuslist.Values{}, err
 	}
-	return verified.Values, record.CheckValues(verified.Values)
+	return published, verified.Values, record.CheckValues(verified.Values)
 }
