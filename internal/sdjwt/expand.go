@@ -100,15 +100,42 @@ func (x *expander) object(v Value, depth int) (Value, error) {
 		}
 		x.stack = append(x.stack, c)
 	}
-	err := eachDigest(sd, func(digest string) error { return x.reveal(digest, from, depth) })
+	beside := siblings{from: from}
+	err := eachDigest(sd, func(digest string) error { return x.reveal(digest, &beside, depth) })
 	if err != nil {
 		return Value{}, err
 	}
 	return x.pop(Object, from), nil
 }
 
-// reveal puts the claim of a digest beside its siblings, which begin at from on the stack.
-func (x *expander) reveal(digest string, from, depth int) error {
+// siblings are the members of one open object: where they begin on the stack, and their names once they are many.
+type siblings struct {
+	from  int
+	names *textTable
+}
+
+// taken looks for the name among the siblings: one by one while they are few, linear in all when they are many.
+func (x *expander) taken(s *siblings, name string) bool {
+	mine := x.stack[s.from:]
+	if len(mine) < 24 {
+		for i := range mine {
+			if mine[i].Name == name {
+				return true
+			}
+		}
+		return false
+	}
+	if s.names == nil {
+		s.names = newTextTable(2 * len(mine))
+	}
+	for i := len(s.names.texts); i < len(mine); i++ {
+		s.names.add(mine[i].Name)
+	}
+	return s.names.index(name) >= 0
+}
+
+// reveal puts the claim of a digest beside its siblings.
+func (x *expander) reveal(digest string, beside *siblings, depth int) error {
 	i, err := x.take(digest)
 	if err != nil || i < 0 {
 		return err
@@ -117,13 +144,8 @@ func (x *expander) reveal(digest string, from, depth int) error {
 	if c.disclosure == arrayElement {
 		return DisclosureInvalid.because("an array element under _sd")
 	}
-	for j := from; j < len(x.stack); j++ {
-		if x.stack[j].Name == c.Name {
-			return DisclosureInvalid.because("the claim is there already")
-		}
-	}
-	if c.Name == "_sd_alg" {
-		return DisclosureInvalid.because("reserved claim name")
+	if x.taken(beside, c.Name) || c.Name == "_sd_alg" {
+		return DisclosureInvalid.because("the claim is there already, or is the format's")
 	}
 	if c.Value, err = x.value(c.Value, depth+1); err != nil {
 		return err

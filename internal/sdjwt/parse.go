@@ -1,6 +1,7 @@
 package sdjwt
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
@@ -125,31 +126,17 @@ func (u *Unverified) decode(jwtLen int) (data []byte, sizes []int, err error) {
 
 // dots gives the places of exactly two dots, or -1.
 func dots(jwt []byte) (first, second int) {
-	first, second = -1, -1
-	for i, c := range jwt {
-		if c != '.' {
-			continue
-		}
-		switch {
-		case first < 0:
-			first = i
-		case second < 0:
-			second = i
-		default:
-			return -1, -1
-		}
+	first, second = bytes.IndexByte(jwt, '.'), bytes.LastIndexByte(jwt, '.')
+	if first == second || bytes.IndexByte(jwt[first+1:second], '.') >= 0 {
+		return -1, -1
 	}
 	return first, second
 }
 
 // eachDisclosure walks the texts between the tildes.
 func (u *Unverified) eachDisclosure(jwtLen int, f func(text []byte) error) error {
-	rest := u.body[jwtLen+1:]
-	for len(rest) > 0 {
-		end := 0
-		for rest[end] != '~' { // body ends with one
-			end++
-		}
+	for rest := u.body[jwtLen+1:]; len(rest) > 0; {
+		end := bytes.IndexByte(rest, '~') // body ends with one
 		if err := f(rest[:end]); err != nil {
 			return err
 		}

@@ -6,7 +6,7 @@ import "hash/maphash"
 // choose collisions. Two allocations whatever the size; a map of the same texts needs one a bucket.
 type textTable struct {
 	seed  maphash.Seed
-	slots []uint16 // 1 + index into texts
+	slots []uint32 // 1 + index into texts
 	texts []string
 }
 
@@ -16,7 +16,7 @@ func newTextTable(n int) *textTable {
 	for size < 2*n {
 		size *= 2
 	}
-	return &textTable{seed: maphash.MakeSeed(), slots: make([]uint16, size), texts: make([]string, 0, n)}
+	return &textTable{seed: maphash.MakeSeed(), slots: make([]uint32, size), texts: make([]string, 0, n)}
 }
 
 // add appends s unless it is there; fresh false then.
@@ -26,7 +26,7 @@ func (t *textTable) add(s string) (fresh bool) {
 		return false
 	}
 	t.texts = append(t.texts, s)
-	t.slots[at] = uint16(len(t.texts))
+	t.slots[at] = uint32(len(t.texts))
 	if 2*len(t.texts) > len(t.slots) {
 		t.grow()
 	}
@@ -52,9 +52,9 @@ func (t *textTable) find(s string) (at, index int) {
 }
 
 func (t *textTable) grow() {
-	t.slots = make([]uint16, 2*len(t.slots))
+	t.slots = make([]uint32, 2*len(t.slots))
 	for i, s := range t.texts {
 		at, _ := t.find(s)
-		t.slots[at] = uint16(i + 1)
+		t.slots[at] = uint32(i + 1)
 	}
 }
