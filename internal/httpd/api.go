@@ -8,12 +8,14 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 	"github.com/go-json-experiment/json"
+	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // APIConfig of a management API.
@@ -30,7 +32,10 @@ type APIConfig struct {
 // api is one APIConfig at work; it travels in the context of its operations, because huma's error hooks are variables
 // of the process.
 type api struct {
-	cfg APIConfig
+	cfg   APIConfig
+	huma  huma.API
+	once  sync.Once
+	names map[string]bool // of properties and parameters; only these come back in problems
 }
 
 type apiKey struct{}
@@ -72,6 +77,7 @@ func NewAPI(mux *Mux, cfg APIConfig) (huma.API, error) {
 	hc.Security = []map[string][]string{{"bearer": {}}}
 	h := humago.New(apiMux{mux}, hc)
 	h.UseMiddleware(a.authenticate)
+	a.huma = h
 	mux.Handle(Route{Pattern: "GET /openapi.json", Handler: cfg.Tokens.Guard(http.HandlerFunc(
 		func(w http.ResponseWriter, _ *http.Request) {
 			spec, err := h.OpenAPI().MarshalJSON()
@@ -92,7 +98,10 @@ func (m apiMux) HandleFunc(pattern string, f func(http.ResponseWriter, *http.Req
 	m.Handle(Route{Pattern: pattern, Handler: http.HandlerFunc(f), MaxBody: DefaultBody})
 }
 
-func marshal(w io.Writer, v any) error { return json.MarshalWrite(w, v) }
+// marshal gives empty lists, never null; omitempty means what it means in encoding/json.
+func marshal(w io.Writer, v any) error {
+	return json.MarshalWrite(w, v, jsonv1.OmitEmptyWithLegacySemantics(true))
+}
 
 // maxDepth of nested JSON (THREATS J19).
 const maxDepth = 32
@@ -178,7 +187,7 @@ func problemOf(a *api, reference string, status int, msg string, errs []error) *
 		p.Detail = msg // a constant of the handler
 	}
 	for _, err := range errs {
-		p.Errors = append(p.Errors, fieldError(err))
+		p.Errors = append(p.Errors, a.fieldError(err))
 	}
 	return p
 }
@@ -198,29 +207,57 @@ func codeOf(status int) string {
 }
 
 // fieldError keeps the place and the rule. huma's own texts end in the library's error, which quotes the value
-// ("…: parsing time …"); places end in names that the client chose.
-func fieldError(err error) FieldError {
+// ("…: parsing time …"); places may hold names that the client chose.
+func (a *api) fieldError(err error) FieldError {
 	var d *huma.ErrorDetail
 	if !errors.As(err, &d) {
 		return FieldError{Message: "invalid"}
 	}
-	f := FieldError{Location: d.Location}
+	f := FieldError{Location: a.place(d.Location)}
 	f.Message, _, _ = strings.Cut(d.Message, ":")
-	if f.Message == "unexpected property" {
-		f.Location = f.Location[:max(strings.LastIndexByte(f.Location, '.'), 0)]
-	}
 	if v, ok := d.Value.(string); ok && len(v) > 1 && strings.Contains(f.Message, v) {
 		f.Message = "invalid"
 	}
-	if len(f.Location) > 128 || strings.ContainsFunc(f.Location, func(r rune) bool {
-		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.[]", r)
-	}) {
-		f.Location, _, _ = strings.Cut(f.Location, ".")
-		if len(f.Location) > 16 {
-			f.Location = ""
+	return f
+}
+
+// place replaces the names that are not the API's own by *.
+func (a *api) place(location string) string {
+	if a == nil || len(location) > 256 {
+		return ""
+	}
+	a.once.Do(a.collect)
+	segments := strings.Split(location, ".")
+	for i, s := range segments {
+		name, index, _ := strings.Cut(s, "[")
+		if !a.names[name] {
+			segments[i] = "*"
+		} else if _, err := strconv.Atoi(strings.TrimSuffix(index, "]")); err != nil {
+			segments[i] = name
 		}
 	}
-	return f
+	return strings.Join(segments, ".")
+}
+
+// collect gathers the names of the API; all operations are registered before it serves.
+func (a *api) collect() {
+	a.names = map[string]bool{"body": true, "query": true, "path": true, "header": true, "cookie": true}
+	spec := a.huma.OpenAPI()
+	for _, schema := range spec.Components.Schemas.Map() {
+		for name := range schema.Properties {
+			a.names[name] = true
+		}
+	}
+	for _, item := range spec.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Put, item.Post, item.Delete, item.Patch, item.Head} {
+			if op == nil {
+				continue
+			}
+			for _, p := range op.Parameters {
+				a.names[p.Name] = true
+			}
+		}
+	}
 }
 
 // Caller of a management operation: its token, without the secret; the zero Token outside.
