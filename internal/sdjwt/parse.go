@@ -89,7 +89,10 @@ func Parse(token string) (*Unverified, error) {
 	if err != nil {
 		return nil, err
 	}
-	return u, u.read(first, data, sizes)
+	if err := u.read(first, data, sizes); err != nil {
+		return nil, err
+	}
+	return u, nil
 }
 
 // decode splits the issuer-signed JWT, checks its header and decodes payload and disclosures into one buffer.

@@ -125,7 +125,9 @@ func TestKeyBindingThreats(t *testing.T) {
 	text := w.issue(w.credential())
 	bare := text[:strings.IndexByte(text, '~')+1]
 	h := `{"alg":"ES256","typ":"kb+jwt"}`
-	c := func(nonce, aud, iat string) string { return `{"nonce":` + nonce + `,"aud":` + aud + `,"iat":` + iat + `}` }
+	c := func(nonce, aud, iat string) string {
+		return `{"nonce":` + nonce + `,"aud":` + aud + `,"iat":` + iat + `}`
+	}
 	n, a, i := `"`+testNonce+`"`, `"`+testAudience+`"`, fmt.Sprint(now.Unix())
 	at := func(d time.Duration) string { return fmt.Sprint(now.Add(d).Unix()) }
 	good := w.kb(bare, h, c(n, a, i), w.holder)
