@@ -35,7 +35,7 @@ func (c *Chain) Agency(name string) *Agency {
 	a := &Agency{c: c, Name: name}
 	op := a.CreateOperation()
 	c.Must(c.Op(op, a.Op(0).As(registry.RoleOp)))
-	return a.created(op)
+	return a.Created(op)
 }
 
 // CreateOperation is the operation that makes the agency.
@@ -53,10 +53,11 @@ func (a *Agency) CreateOperation() registry.Operation {
 // NewAgency is an agency that is not on the chain yet.
 func (c *Chain) NewAgency(name string) *Agency {
 	a := &Agency{c: c, Name: name}
-	return a.created(a.CreateOperation())
+	return a.Created(a.CreateOperation())
 }
 
-func (a *Agency) created(op registry.Operation) *Agency {
+// Created makes the agency the one of a create operation.
+func (a *Agency) Created(op registry.Operation) *Agency {
 	payload, err := op.Payload()
 	if err != nil {
 		a.c.TB.Fatal(err)
