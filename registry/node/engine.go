@@ -68,7 +68,7 @@ func (c engineConfig) settings() *cmtcfg.Config {
 	cfg.P2P.PersistentPeers = strings.Join(c.Peers, ",")
 	cfg.P2P.PexReactor = false
 	cfg.P2P.AddrBook = filepath.Join(dataDir, "addrbook.json") // written even with no exchange of peers
-	cfg.P2P.AllowDuplicateIP = true // peers are told apart by their keys
+	cfg.P2P.AllowDuplicateIP = true                            // peers are told apart by their keys
 	cfg.P2P.AddrBookStrict = false
 	cfg.Mempool.Size = mempoolTxs
 	cfg.Mempool.MaxTxsBytes = mempoolBytes

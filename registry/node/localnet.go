@@ -98,17 +98,19 @@ func (l *Localnet) open(cfg LocalnetConfig, g Genesis, ids []Identity) error {
 		if err := g.Write(cfg.home(i)); err != nil {
 			return err
 		}
-		var peers []string
+		var peers, allowed []string
 		for j := range ids {
-			if i != j {
+			if j < i {
 				peers = append(peers, ids[j].PeerID+"@"+listen[j])
+			} else if j > i {
+				allowed = append(allowed, ids[j].PeerID)
 			}
 		}
 		sponsor, err := loadSponsor(cfg.home(i))
 		if err != nil {
 			return err
 		}
-		node, err := New(Config{Home: cfg.home(i), Listen: listen[i], Peers: peers, Sponsor: sponsor, Chain: cfg.Chain,
+		node, err := New(Config{Home: cfg.home(i), Listen: listen[i], Peers: peers, Allowed: allowed, Sponsor: sponsor, Chain: cfg.Chain,
 			Fetch: cfg.Fetch, Types: cfg.Types, Logger: cfg.Logger, engineP2P: cfg.engineP2P})
 		if err != nil {
 			return err

@@ -24,9 +24,12 @@ import (
 
 // Config of a Node.
 type Config struct {
-	Home   string   // made by Init and Genesis.Write
-	Listen string   // host:port of the peer protocol; default 127.0.0.1:0, enough for one validator
-	Peers  []string // id@host:port of the other validators; nobody else may connect (the allow-list of ids)
+	Home   string // made by Init and Genesis.Write
+	Listen string // host:port of the peer protocol; default 127.0.0.1:0, enough for one validator
+	// Peers are id@host:port of nodes to dial and keep. Of two nodes only one should dial the other: when both do at the same
+	// moment, each may close the other's connection and wait for half a minute to notice.
+	Peers   []string
+	Allowed []string // ids of nodes that may connect, beside Peers; nobody else may
 	// Sponsor signs envelopes; nil: the plain key file in Home, in a development network only.
 	Sponsor crypto.Signer
 	// Statuses keeps published lists; nil: <Home>/status. Hand in one that a status host shares.
@@ -177,7 +180,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("open state: %w", err), db.Close())
 	}
 	r := &running{machine: machine, proofs: newProofCache(), watch: make(chan struct{})}
-	app := &application{machine: machine, chainID: n.chain.ChainID, peers: peerIDs(n.cfg.Peers),
+	app := &application{machine: machine, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...),
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onHeader:   func(h uint64) { r.header(h) },
 		onCommit:   func(uint64, bool) { r.committed() }}
