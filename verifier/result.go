@@ -14,7 +14,7 @@ type Result struct {
 	State      State                     `json:"state"`
 	Decision   *Decision                 `json:"decision"`
 	Code       *Code                     `json:"code"`
-	Claims     map[string]map[string]any `json:"claims"`
+	Claims     map[string]map[string]any `json:"claims,format:emitnull"`
 	StatusAsOf *time.Time                `json:"status_as_of"`
 	Receipt    *string                   `json:"receipt"`
 }

@@ -105,7 +105,10 @@ func (s *Store) Find(ctx context.Context, l verifier.Lookup) (verifier.Transacti
 	return t, nil
 }
 
-func scan(row *sqldb.Row) (verifier.Transaction, error) {
+// A scanner is a row of either kind of query.
+type scanner interface{ Scan(dest ...any) error }
+
+func scan(row scanner) (verifier.Transaction, error) {
 	var t verifier.Transaction
 	var handle, stateHash, digest, session, responseCode []byte
 	var decision, code, reason, detail, receipt *string

@@ -74,12 +74,12 @@ func problem(err error) (*httpd.Problem, bool) {
 
 // tenant is the token's; the operator's token names one, or means the only one there is.
 func (s *Server) tenant(ctx context.Context, named string) (string, error) {
-	own, known := s.tenants[httpd.Caller(ctx)]
+	caller := httpd.Caller(ctx)
 	switch {
-	case !known, own != "" && named != "" && named != own:
+	case caller.Name == "", caller.Tenant != "" && named != "" && named != caller.Tenant:
 		return "", verifier.ErrNotFound
-	case own != "":
-		return own, nil
+	case caller.Tenant != "":
+		return caller.Tenant, nil
 	case named != "":
 		return named, nil
 	}

@@ -39,7 +39,6 @@ type Server struct {
 	cfg        Config
 	public     *httpd.Mux
 	management *httpd.Mux
-	tenants    map[string]string // token name -> tenant, "" for all
 }
 
 // New refuses a Config without a desk and tenants whose public paths collide.
@@ -54,10 +53,7 @@ func New(cfg Config) (*Server, error) {
 		cfg.Now = time.Now
 	}
 	cfg.Mux.Log, cfg.Mux.Metrics, cfg.Mux.Now = cfg.Log, cfg.Metrics, cfg.Now
-	s := &Server{cfg: cfg, tenants: map[string]string{}}
-	for _, t := range cfg.Tokens {
-		s.tenants[t.Name] = t.Tenant
-	}
+	s := &Server{cfg: cfg}
 	var err error
 	if s.public, err = httpd.NewMux(cfg.Mux); err != nil {
 		return nil, fmt.Errorf("verifier/web: public mux: %w", err)
