@@ -225,6 +225,9 @@ func (is *Issuer) Recover(ctx context.Context) error {
 	if n > 0 {
 		is.cfg.Log.Warn("burned unfinished issuances", "count", n)
 	}
+	if _, err := is.nonces.keys(ctx, is.now()); err != nil {
+		return fmt.Errorf("prepare nonce keys: %w", err)
+	}
 	for id := range is.tenants {
 		if err := is.indices.open(ctx, id, is.now()); err != nil {
 			return fmt.Errorf("open status list: %w", err)

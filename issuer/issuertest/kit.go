@@ -282,11 +282,11 @@ func (k *Kit) Tenant(id string) issuer.Tenant {
 func (k *Kit) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	for _, s := range k.servers {
-		_ = s.Stop(ctx)
-	}
 	if k.Client != nil {
 		k.Client.CloseIdleConnections()
+	}
+	for _, s := range k.servers {
+		_ = s.Stop(ctx)
 	}
 	if k.KV != nil {
 		_ = k.KV.Close()
