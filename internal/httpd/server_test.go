@@ -102,23 +102,27 @@ func raw(t *testing.T, s *httpd.Server, send func(net.Conn)) (line string, took 
 func TestHostileConnections(t *testing.T) {
 	s := serve(t, httpd.ServeConfig{Listen: "localhost:0", Handler: newMux(t, httpd.MuxConfig{})})
 	t.Run("A14 Authorization header of 8 MiB dots", func(t *testing.T) {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		line, _ := raw(t, s, func(c net.Conn) {
-			_, _ = io.WriteString(c, "POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: DPoP ")
-			chunk := strings.Repeat(".", 64<<10)
-			for range 128 {
-				if _, err := io.WriteString(c, chunk); err != nil {
-					return
+		least := uint64(1 << 40)
+		for range 3 { // what other goroutines allocate meanwhile counts too: the least is ours
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			line, _ := raw(t, s, func(c net.Conn) {
+				_, _ = io.WriteString(c, "POST /token HTTP/1.1\r\nHost: x\r\nAuthorization: DPoP ")
+				chunk := strings.Repeat(".", 64<<10)
+				for range 128 {
+					if _, err := io.WriteString(c, chunk); err != nil {
+						return
+					}
 				}
+			})
+			runtime.ReadMemStats(&after)
+			if !strings.Contains(line, " 431 ") && line != "" { // the reset may overtake the answer
+				t.Errorf("got %q", line)
 			}
-		})
-		runtime.ReadMemStats(&after)
-		if !strings.Contains(line, " 431 ") && line != "" { // the reset may overtake the answer
-			t.Errorf("got %q", line)
+			least = min(least, after.TotalAlloc-before.TotalAlloc)
 		}
-		if grown := after.TotalAlloc - before.TotalAlloc; grown > 1<<20 {
-			t.Errorf("%d bytes allocated", grown)
+		if least > 1<<20 {
+			t.Errorf("%d bytes allocated", least)
 		}
 	})
 	t.Run("J18 headers of 40 KiB", func(t *testing.T) {

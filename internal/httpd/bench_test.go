@@ -1,0 +1,13 @@
+package httpd_test
+
+import (
+	"testing"
+
+	"github.com/dojang-id/dojang/internal/httpd"
+)
+
+func BenchmarkHTTP(b *testing.B) {
+	for _, c := range httpd.BenchCases() {
+		b.Run(c.Name, func(b *testing.B) { c.Run(b) })
+	}
+}
