@@ -68,6 +68,9 @@ func beginIssuance(tx *sqldb.Tx, i issuer.Issuance) error {
 	_, err = tx.Exec(`INSERT INTO issuances (id, tenant, credential, grant_hash, proofs_hash, slot, key_id, state, attempt, copies, made_at, redeliver_until)
 		VALUES (?, ?, ?, ?, ?, ?, ?, 'intended', 1, ?, ?, ?)`,
 		i.ID, i.Tenant, i.Credential, i.Grant[:], i.Proofs[:], i.Slot, i.KeyID, n, i.MadeAt, i.Until)
+	if errors.Is(err, sqldb.ErrUnique) { // this very request was here before, whatever became of its nonce
+		return issuer.ErrNonceUsed
+	}
 	return err
 }
 
