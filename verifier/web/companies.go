@@ -89,13 +89,13 @@ func (s *Server) tenant(ctx context.Context, named string) (string, error) {
 	return "", verifier.ErrNotFound
 }
 
-// TenantQuery is common to every operation.
-type tenantQuery struct {
+// TenantQuery is common to every operation (exported: huma reads exported embedded fields only).
+type TenantQuery struct {
 	Tenant string `query:"tenant" maxLength:"32" doc:"for the operator's token when there are several tenants"`
 }
 
 type createInput struct {
-	tenantQuery
+	TenantQuery
 	Body struct {
 		Policy         string `json:"policy" maxLength:"64" doc:"name of a policy"`
 		ClientIDPrefix string `json:"client_id_prefix,omitempty" enum:"x509_hash,x509_san_dns,decentralized_identifier" doc:"default x509_hash"`
@@ -133,14 +133,15 @@ func (s *Server) createRequest(ctx context.Context, in *createInput) (*createOut
 	return out, nil
 }
 
-type resultInput struct {
-	tenantQuery
+// ResultInput names one transaction.
+type ResultInput struct {
+	TenantQuery
 	ID string `path:"id" maxLength:"64"`
 }
 
 type resultOutput struct{ Body verifier.Result }
 
-func (s *Server) readResult(ctx context.Context, in *resultInput) (*resultOutput, error) {
+func (s *Server) readResult(ctx context.Context, in *ResultInput) (*resultOutput, error) {
 	tenant, err := s.tenant(ctx, in.Tenant)
 	if err != nil {
 		return nil, err
@@ -150,7 +151,7 @@ func (s *Server) readResult(ctx context.Context, in *resultInput) (*resultOutput
 }
 
 type redeemInput struct {
-	resultInput
+	ResultInput
 	Body struct {
 		ResponseCode string `json:"response_code" maxLength:"64"`
 		Session      string `json:"session" maxLength:"512"`
@@ -181,7 +182,7 @@ type policiesOutput struct {
 	}
 }
 
-func (s *Server) listPolicies(ctx context.Context, in *tenantQuery) (*policiesOutput, error) {
+func (s *Server) listPolicies(ctx context.Context, in *TenantQuery) (*policiesOutput, error) {
 	tenant, err := s.tenant(ctx, in.Tenant)
 	if err != nil {
 		return nil, err
