@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/go-json-experiment/json"
 
 	"github.com/dojang-id/dojang/internal/httpd"
@@ -31,6 +32,7 @@ func (s *Server) routes() error {
 		{Pattern: "POST /{tenant}/challenge", Handler: http.HandlerFunc(s.challenge), CORS: true},
 		{Pattern: "POST /{tenant}/credential", Handler: http.HandlerFunc(s.credential), CORS: true, MaxBody: 256 << 10},
 		{Pattern: "GET /{tenant}/offers/{ref}", Handler: http.HandlerFunc(s.offer), CORS: true},
+		{Pattern: "GET /{tenant}/status/records", Handler: http.HandlerFunc(s.statusRecords), CORS: true},
 		{Pattern: "GET /{tenant}/status/{list}", Handler: http.HandlerFunc(s.statusList), CORS: true},
 		{Pattern: "GET /healthz", Handler: s.health()},
 	} {
@@ -184,6 +186,25 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) {
 	// Nodes come right after a new epoch: a cache in between must not hand them the list before.
 	w.Header().Set("Cache-Control", "public, no-cache, max-age="+strconv.Itoa(int(ttl/time.Second)))
 	answer(w, r, statuslist.MediaTypeJWT, etag(token), token)
+}
+
+// statusRecords answers what the newest epoch's root is over: a CBOR array of the list records, in list order.
+func (s *Server) statusRecords(w http.ResponseWriter, r *http.Request) {
+	records, err := s.is.StatusRecords(r.Context(), r.PathValue("tenant"))
+	if errors.Is(err, issuer.ErrNotFound) {
+		notFound(w)
+		return
+	}
+	var body []byte
+	if err == nil {
+		body, err = cbor.Marshal(records)
+	}
+	if err != nil {
+		s.fault(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", "no-cache")
+	answer(w, r, "application/cbor", etag(body), body)
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
