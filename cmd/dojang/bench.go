@@ -7,12 +7,10 @@ import (
 	"time"
 
 	"github.com/dojang-id/dojang/internal/bench"
-	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/internal/sdjwt"
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/internal/statuslist"
-	"github.com/dojang-id/dojang/registry/evidence"
-	"github.com/dojang-id/dojang/registry/node"
+	// "github.com/dojang-id/dojang/registry/node"
 )
 
 // benchCmd measures. Bodies live beside the code they measure.
@@ -90,7 +88,7 @@ func (c *benchCmd) Run(e *env) error {
 
 func benchCases() []bench.Case {
 	var all []bench.Case
-	for _, list := range [][]bench.Case{sdjwt.BenchCases(), statuslist.BenchCases(), evidence.BenchCases(), httpd.BenchCases(), sqldb.BenchCases()} {
+	for _, list := range [][]bench.Case{sdjwt.BenchCases(), statuslist.BenchCases(), sqldb.BenchCases()} {
 		all = append(all, list...)
 	}
 	return all
@@ -99,5 +97,5 @@ func benchCases() []bench.Case {
 // benchRows measure what does not fit a loop: throughput and latency of whole systems. Each produces the rows whose names
 // begin with area.
 var benchRows = []func(ctx context.Context, area string, full bool, yield func(bench.Row) error) error{
-	node.BenchRows,
+	// node.BenchRows,
 }

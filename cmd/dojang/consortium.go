@@ -18,13 +18,16 @@ type consortium struct {
 	resolver   registry.Resolver
 	submitter  registry.Submitter
 	now        func() time.Time
+
+	names   []string
+	pending [][]byte
 }
 
 // memberID is the founding member of the demo.
 const memberID = "kr-trust-authority"
 
-// submit signs an operation as the member and waits for its provable outcome.
-func (c *consortium) submit(ctx context.Context, what string, did registry.DID, body registry.Body) error {
+// add signs an operation as the member and keeps it for flush.
+func (c *consortium) add(what string, did registry.DID, body registry.Body) error {
 	public, err := registry.NewPublicKey(c.governance.Public().Crypto())
 	if err != nil {
 		return err
@@ -34,20 +37,27 @@ func (c *consortium) submit(ctx context.Context, what string, did registry.DID, 
 	if err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	return c.send(ctx, what, signed)
+	c.names, c.pending = append(c.names, what), append(c.pending, signed)
+	return nil
 }
 
-func (c *consortium) send(ctx context.Context, what string, operation []byte) error {
-	outcomes, err := c.submitter.Submit(ctx, operation)
-	if err != nil {
-		return fmt.Errorf("%s: %w", what, err)
-	}
-	switch code := registry.Code(outcomes[0].Code); code {
-	case registry.CodeOK, registry.CodeExists, registry.CodeDuplicate:
+// flush submits what is missing, in order and in one batch, and waits until every outcome is provable.
+func (c *consortium) flush(ctx context.Context) error {
+	if len(c.pending) == 0 {
 		return nil
-	default:
-		return fmt.Errorf("%s: the chain refused: %s", what, code)
 	}
+	outcomes, err := c.submitter.Submit(ctx, c.pending...)
+	if err != nil {
+		return fmt.Errorf("write the organisations on the chain: %w", err)
+	}
+	for i, o := range outcomes {
+		switch code := registry.Code(o.Code); code {
+		case registry.CodeOK, registry.CodeExists, registry.CodeDuplicate:
+		default:
+			return fmt.Errorf("%s: the chain refused: %s", c.names[i], code)
+		}
+	}
+	return nil
 }
 
 // enrol writes an organisation's DID.
@@ -56,7 +66,8 @@ func (c *consortium) enrol(ctx context.Context, o *organisation) error {
 	if !errors.Is(err, registry.ErrNotFound) {
 		return err
 	}
-	return c.send(ctx, "create the DID of "+o.name, o.create)
+	c.names, c.pending = append(c.names, "create the DID of "+o.name), append(c.pending, o.create)
+	return nil
 }
 
 // accredit lets an agency issue a type.
@@ -69,7 +80,7 @@ func (c *consortium) accredit(ctx context.Context, o *organisation, t *schemas.T
 	for _, b := range t.LegalBases {
 		basis = append(basis, b.Code)
 	}
-	return c.submit(ctx, "accredit "+o.name, o.did, &registry.AccreditBody{
+	return c.add("accredit "+o.name, o.did, &registry.AccreditBody{
 		Type: t.VCT, N: 1, Basis: basis, Roots: [][32]byte{o.rootDigest()}, Host: statusHost, From: c.now().Unix(),
 	})
 }
@@ -81,7 +92,7 @@ func (c *consortium) register(ctx context.Context, o *organisation, r registry.R
 		return err
 	}
 	r.From = c.now().Unix()
-	return c.submit(ctx, "register "+o.name, o.did, &r)
+	return c.add("register "+o.name, o.did, &r)
 }
 
 // fixType puts the digest of a type's metadata on the chain.
@@ -90,5 +101,5 @@ func (c *consortium) fixType(ctx context.Context, t *schemas.Type) error {
 	if !errors.Is(err, registry.ErrNotFound) {
 		return err
 	}
-	return c.submit(ctx, "fix type "+t.Name, "", &registry.TypeDigestBody{Type: t.VCT, Digest: t.Digest()})
+	return c.add("fix type "+t.Name, "", &registry.TypeDigestBody{Type: t.VCT, Digest: t.Digest()})
 }

@@ -108,7 +108,7 @@ func (s *story) imported(ctx context.Context) (map[string]any, bool, error) {
 		if err != nil {
 			return nil, false, err
 		}
-		counts[a.name] = n
+		counts[a.organisation.name] = n
 		all = all && n > 0
 	}
 	return map[string]any{"records": counts}, all, nil

@@ -67,7 +67,10 @@ func start(ctx context.Context, e *env, dir string, p ports) (*ecosystem, error)
 		{"wallet-api", eco.startWalletAPI},
 		{"health", eco.healthy},
 	} {
-		if err := step.run(ctx); err != nil {
+		begun := time.Now()
+		err := step.run(ctx)
+		e.log.Info("started", "part", step.name, "ms", time.Since(begun).Milliseconds())
+		if err != nil {
 			return nil, errors.Join(fmt.Errorf("start %s: %w", step.name, err), eco.stop())
 		}
 	}
@@ -140,7 +143,7 @@ func (eco *ecosystem) healthy(ctx context.Context) error {
 	p := eco.ports
 	client := &http.Client{Timeout: 2 * time.Second}
 	for _, url := range []string{
-		local(p.Registry) + "/v1/health", local(p.Status) + "/health", local(p.Issuer) + "/health", local(p.Verifier) + "/health", local(p.WalletAPI) + "/health",
+		local(p.Registry) + "/v1/health", local(p.Status) + "/health", local(p.Issuer) + "/healthz", local(p.Verifier) + "/health", local(p.WalletAPI) + "/health",
 	} {
 		for {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
@@ -222,8 +225,8 @@ func (eco *ecosystem) importRecords(ctx context.Context, p partyJSON, a *agency)
 		return 0, err
 	}
 	var answer struct {
-		Imported int `json:"imported"`
+		People int `json:"people"`
 	}
-	err = call(ctx, p, http.MethodPost, "/v1/tenants/"+a.organisation.name+"/records?type="+a.types[0].Name, csv(file), &answer)
-	return answer.Imported, err
+	err = call(ctx, p, http.MethodPost, "/v1/tenants/"+a.organisation.name+"/records?type="+a.types[0].Name, file, &answer)
+	return answer.People, err
 }

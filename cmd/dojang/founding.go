@@ -60,7 +60,10 @@ func (eco *ecosystem) foundAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	if err := c.flush(ctx); err != nil {
+		return err
+	}
+	return eco.track() // a new tracker has not seen the chain without them
 }
 
 func (eco *ecosystem) foundOne(ctx context.Context, c *consortium, party string, f founding) (*organisation, error) {

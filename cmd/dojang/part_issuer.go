@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/dojang-id/dojang/internal/audit"
-	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/ttlkv"
 	"github.com/dojang-id/dojang/issuer"
@@ -36,7 +35,7 @@ func (eco *ecosystem) startIssuer(ctx context.Context) error {
 		return err
 	}
 	eco.tokens["issuer"] = token
-	server, err := web.New(web.Config{Issuer: is, KV: kv, Tokens: tokens, Log: eco.e.log, Ready: st.Ping, Mux: httpd.MuxConfig{Log: eco.e.log}})
+	server, err := web.New(web.Config{Issuer: is, KV: kv, Tokens: tokens, Log: eco.e.log, Now: eco.clock.Now, Ready: st.Ping})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,18 +101,18 @@ func (eco *ecosystem) genesis(home string, governance keys.Signer) error {
 	if err != nil {
 		return err
 	}
-	multikey := func(k any) (string, error) {
+	jwk := func(k crypto.PublicKey) ([]byte, error) {
 		public, err := registry.NewPublicKey(k)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
-		return public.Multikey()
+		return public.JWK()
 	}
 	member := chain.GenesisMember{ID: memberID, Name: map[string]string{"ko": "한국신뢰기관", "en": "KR Trust Authority"}}
-	if member.GovernanceKey, err = multikey(governance.Public().Crypto()); err != nil {
+	if member.GovernanceKey, err = jwk(governance.Public().Crypto()); err != nil {
 		return err
 	}
-	if member.SponsorKey, err = multikey(identity.Sponsor); err != nil {
+	if member.SponsorKey, err = jwk(identity.Sponsor); err != nil {
 		return err
 	}
 	err = node.Genesis{
@@ -145,8 +146,13 @@ func (eco *ecosystem) trust(ctx context.Context, n *node.Node) error {
 			return err
 		}
 	}
+	return eco.track()
+}
+
+// track opens the demo's own view of the chain.
+func (eco *ecosystem) track() error {
 	var err error
-	eco.light, err = openLight(lightConfig{trust: name, nodes: []string{local(eco.ports.Registry)}, now: eco.clock.Now})
+	eco.light, err = openLight(lightConfig{trust: eco.sub(trustFile), nodes: []string{local(eco.ports.Registry)}, now: eco.clock.Now, env: eco.e})
 	return err
 }
 

@@ -48,10 +48,7 @@ func (eco *ecosystem) startVerifier(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	token, err := httpd.NewToken()
-	if err != nil {
-		return err
-	}
+	token := httpd.NewToken()
 	eco.tokens["verifier"] = token
 	server, err := web.New(web.Config{
 		Desk: desk, Registry: tracker, Ready: st.Ping, Log: eco.e.log, Now: eco.clock.Now,
@@ -113,7 +110,7 @@ func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, trust evid
 	if err != nil {
 		return nil, nil, err
 	}
-	policies, err := verifier.EmbeddedPolicies()
+	policies, err := verifier.BuiltinPolicies(nil)
 	if err != nil {
 		return nil, nil, err
 	}

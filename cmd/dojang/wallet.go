@@ -60,6 +60,7 @@ type walletConfig struct {
 	now      func() time.Time
 	secret   []byte        // nil: kept in a file beside the database
 	light    *light.Client // nil: one of its own
+	provider string        // URL of the wallet provider; "": none
 }
 
 func openWallet(ctx context.Context, c walletConfig) (*holder.Holder, func(), error) {
