@@ -227,7 +227,7 @@ func TestMaxConns(t *testing.T) {
 	time.Sleep(50 * time.Millisecond)
 	client := &http.Client{Timeout: 300 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
 	if _, err := client.Post(s.URL()+"/token", "", nil); err == nil {
-		t.Error("J18: a third connection was served")
+		t.Error("a third connection was served")
 	}
 	for _, c := range held {
 		_ = c.Close()

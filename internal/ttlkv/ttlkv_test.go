@@ -308,7 +308,7 @@ func TestLimiter(t *testing.T) {
 	for _, cfg := range []ttlkv.LimiterConfig{{}, {Name: "x", Rate: 1}, {Name: "x", Burst: 1}, {Name: "x", Rate: -1, Burst: 1}} {
 		cfg.Store = open(t, ttlkv.Config{})
 		if _, err := ttlkv.NewLimiter(cfg); err == nil {
-			t.Errorf("K15: %+v accepted", cfg)
+			t.Errorf("%+v accepted", cfg)
 		}
 	}
 }
