@@ -53,7 +53,14 @@ func (a *application) InitChain(_ context.Context, req *abci.RequestInitChain) (
 
 func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
 	r := a.machine.CheckTx(req.Tx)
-	return &abci.ResponseCheckTx{Code: abciCode(r.Code), Codespace: string(r.Code), GasWanted: int64(len(r.Operations))}, nil
+	res := &abci.ResponseCheckTx{Code: abciCode(r.Code), Codespace: string(r.Code), GasWanted: int64(len(r.Operations))}
+	if r.Code != registry.CodeOK && len(r.Operations) > 0 { // every operation was refused: the gateway wants to know why
+		var err error
+		if res.Data, err = registry.Encode(r.Operations); err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
 }
 
 func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {

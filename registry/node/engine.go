@@ -150,9 +150,13 @@ func (e *engine) stop(ctx context.Context) error {
 	return errors.Join(err, e.dbs.close())
 }
 
-// check hands a transaction to the mempool; its code arrives on verdict.
-func (e *engine) check(tx []byte, verdict chan<- uint32) error {
-	return e.node.Mempool().CheckTx(tx, func(res *abci.ResponseCheckTx) { verdict <- res.Code }, mempl.TxInfo{})
+// check hands a transaction to the mempool and waits for the verdict.
+func (e *engine) check(tx []byte) (*abci.ResponseCheckTx, error) {
+	verdict := make(chan *abci.ResponseCheckTx, 1)
+	if err := e.node.Mempool().CheckTx(tx, func(res *abci.ResponseCheckTx) { verdict <- res }, mempl.TxInfo{}); err != nil {
+		return nil, err
+	}
+	return <-verdict, nil
 }
 
 // headerTime of a height; false while there is no such header.

@@ -180,6 +180,11 @@ func (g *gateway) send(b *batch) {
 		if err == nil {
 			return
 		}
+		if no := (*refused)(nil); errors.As(err, &no) {
+			b.outcomes = no.outcomes
+			b.answer(nil)
+			return
+		}
 		if b.tries >= maxTries || !errors.Is(err, ErrRefusedEnvelope) {
 			b.answer(err)
 			return

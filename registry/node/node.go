@@ -77,7 +77,7 @@ type running struct {
 	nonce   uint64 // the last one used
 
 	watchMu sync.Mutex
-	watch   chan struct{} // closed at the next header
+	watch   chan struct{} // closed at the next header or commit
 }
 
 // ErrDown: the node is not started.
@@ -223,15 +223,13 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	err := r.engine.stop(ctx)
 	r.gateway.stop()
-	r.header(0) // wakes who waits for a header
+	r.wake()
 	return errors.Join(err, r.machine.Close())
 }
 
 // executed runs inside the engine's lock.
 func (n *Node) executed(r *running, tx []byte, res chain.Result) {
-	if r.gateway != nil {
-		r.gateway.onExecuted(tx, res.Operations)
-	}
+	r.gateway.onExecuted(tx, res.Operations)
 	// Parsing twice would cost every transaction; the name of the kind stands in the bytes of those that matter.
 	if res.Code != registry.CodeOK || !bytes.Contains(tx, []byte(registry.KindStatusEpoch)) {
 		return
@@ -249,19 +247,21 @@ func (n *Node) executed(r *running, tx []byte, res chain.Result) {
 }
 
 func (r *running) header(height uint64) {
-	if height > 0 {
-		r.newest.Store(height)
-	}
+	r.newest.Store(height)
+	r.wake()
+	r.gateway.onHeader()
+}
+
+// wake lets everybody who waits look again.
+func (r *running) wake() {
 	r.watchMu.Lock()
 	close(r.watch)
 	r.watch = make(chan struct{})
 	r.watchMu.Unlock()
-	if r.gateway != nil {
-		r.gateway.onHeader()
-	}
 }
 
 func (r *running) committed() {
+	r.wake()
 	r.changed.Range(func(issuer, _ any) bool {
 		r.changed.Delete(issuer)
 		if r.follower != nil {
@@ -285,19 +285,32 @@ func (n *Node) seal(r *running, operations [][]byte) ([]byte, error) {
 		Operations: operations}.Sign(n.sponsor)
 }
 
+// A refused batch: the rules refuse every operation of it, so that no block will hold it.
+type refused struct{ outcomes []registry.Outcome }
+
+func (*refused) Error() string { return "node: every operation is refused" }
+
 // send puts an envelope into the mempool.
 func (r *running) send(envelope []byte) error {
-	verdict := make(chan uint32, 1)
-	err := r.engine.check(envelope, verdict)
+	res, err := r.engine.check(envelope)
 	switch {
 	case errors.As(err, new(mempl.ErrMempoolIsFull)):
 		return ErrBusy
 	case err != nil:
 		return fmt.Errorf("submit envelope: %w", err)
-	case <-verdict != 0:
+	case res.Code == 0:
+		return nil
+	case len(res.Data) == 0:
 		return ErrRefusedEnvelope
 	}
-	return nil
+	out := &refused{}
+	if err := registry.Decode(res.Data, &out.outcomes); err != nil {
+		return err
+	}
+	for i := range out.outcomes { // in no block
+		out.outcomes[i].Height = 0
+	}
+	return out
 }
 
 // admits waits a little for the first fresh header after a start, then refuses.
@@ -310,7 +323,7 @@ func (n *Node) admits(ctx context.Context, r *running) error {
 		r.watchMu.Lock()
 		next := r.watch
 		r.watchMu.Unlock()
-		if at, ok := r.engine.headerTime(r.newest.Load()); ok && n.cfg.Now().Sub(at) <= 2*n.Heartbeat() {
+		if at, ok := r.engine.headerTime(r.newest.Load()); ok && n.cfg.Now().Sub(at) <= 2*n.Heartbeat() && r.machine.Info().Height > 0 {
 			return nil
 		}
 		wait := time.NewTimer(time.Until(deadline))

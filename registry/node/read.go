@@ -18,7 +18,7 @@ import (
 
 // Submit hands signed operations to this node's gateway, in order, and returns when their outcomes are provable (H27).
 // Errors: ErrNotAdmitting, ErrBusy, ErrTooMany, ErrRefusedEnvelope, ErrUnknown, ErrStopped, ErrDown. An operation that the rules refuse is
-// an Outcome with its code, not an error.
+// an Outcome with its code, not an error; Height 0 when the gateway itself refused it, without proof.
 func (n *Node) Submit(ctx context.Context, operations ...[]byte) ([]registry.Outcome, error) {
 	r := n.run.Load()
 	if r == nil {

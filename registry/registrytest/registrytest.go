@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type Registry struct {
 	Trust     evidence.Trust
 	Client    *light.Client // tracks the network over HTTP
 	Node      *node.Node
+	StatusDir string // of the node's published lists
 
 	net    *node.Localnet
 	public *httptest.Server
@@ -47,10 +49,11 @@ func Start(t testing.TB, o Options) *Registry {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 200 * time.Millisecond
 	}
-	network, err := node.NewLocalnet(node.LocalnetConfig{Dir: t.TempDir(), Validators: 1, Heartbeat: o.Heartbeat, Types: o.Types, Fetch: fetch})
+	dir := t.TempDir()
+	network, err := node.NewLocalnet(node.LocalnetConfig{Dir: dir, Validators: 1, Heartbeat: o.Heartbeat, Types: o.Types, Fetch: fetch})
 	must(t, err)
 	must(t, network.Start(t.Context()))
-	r := &Registry{net: network, Node: network.Nodes[0]}
+	r := &Registry{net: network, Node: network.Nodes[0], StatusDir: filepath.Join(dir, "node-1", "status")}
 	// The status host's URL is part of what it serves: the listener comes first.
 	r.status = httptest.NewUnstartedServer(nil)
 	r.StatusURL = "http://" + r.status.Listener.Addr().String()
