@@ -97,6 +97,7 @@ func TestVerifyAttestation(t *testing.T) {
 		{"no cnf", wia(map[string]any{"cnf": nil}), pop(nil), InvalidClient},
 		{"not valid yet", wia(map[string]any{"nbf": now.Unix() + 3600}), pop(nil), InvalidClient},
 		{"own key in the header", sign(t, stranger, keys.Header{Typ: keys.TypClientAttestation, JWK: stranger.Public()}, w.claims(nil)), pop(nil), InvalidClient},
+		{"own key beside a trusted kid", sign(t, w.provider, keys.Header{Typ: keys.TypClientAttestation, Kid: "p1", JWK: w.provider.Public()}, w.claims(nil)), pop(nil), InvalidClient},
 		{"proof as attestation", pop(nil), pop(nil), InvalidClient},
 		{"attestation as proof", wia(nil), wia(nil), InvalidClient},
 		{"old proof", wia(nil), pop(map[string]any{"iat": now.Unix() - 3600}), InvalidClient},

@@ -104,6 +104,7 @@ func TestVerifyDPoP(t *testing.T) {
 		{"long jti", proof(map[string]any{"jti": strings.Repeat("j", 513)}), InvalidDPoPProof},
 		{"another typ", []string{sign(t, s, keys.Header{Typ: keys.TypProof, JWK: s.Public()}, dpopClaimsFor(nil))}, InvalidDPoPProof},
 		{"kid instead of jwk", []string{sign(t, s, keys.Header{Typ: keys.TypDPoP, Kid: "k"}, dpopClaimsFor(nil))}, InvalidDPoPProof},
+		{"kid beside jwk", []string{sign(t, s, keys.Header{Typ: keys.TypDPoP, Kid: "k", JWK: s.Public()}, dpopClaimsFor(nil))}, InvalidDPoPProof},
 		{"B31 no nonce", proof(map[string]any{"nonce": nil}), UseDPoPNonce},
 		{"B31 stale nonce", proof(map[string]any{"nonce": "n0"}), UseDPoPNonce},
 	}

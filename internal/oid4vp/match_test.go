@@ -57,6 +57,7 @@ func TestMatch(t *testing.T) {
 		{"D24 text instead of boolean", func(c *Credential) { c.Claims["age_over"] = map[string]any{"19": "true"} }, false},
 		{"D24 number instead of boolean", func(c *Credential) { c.Claims["age_over"] = map[string]any{"19": 1.0} }, false},
 		{"D24 text instead of number", func(c *Credential) { c.Claims["level"] = "3" }, false},
+		{"D24 another number", func(c *Credential) { c.Claims["level"] = 4.0 }, false},
 		{"D24 fraction", func(c *Credential) { c.Claims["level"] = 3.5 }, false},
 		{"D24 no array element matches", func(c *Credential) { c.Claims["nationalities"] = []any{"US"} }, false},
 		{"D24 missing claim", func(c *Credential) { delete(c.Claims, "level") }, false},

@@ -78,6 +78,7 @@ func TestTransactionHashes(t *testing.T) {
 	if err != nil || goodNamed.Alg != "sha-384" || good.Alg != "" {
 		t.Fatalf("%+v, %v", goodNamed, err)
 	}
+	offered := pay(t, `{"type":"pay","credential_ids":["id"],"transaction_data_hashes_alg":["sha-256"]}`)
 	decoded := sha256.Sum256(one[0].Object)
 	tests := []struct {
 		name  string
@@ -90,6 +91,7 @@ func TestTransactionHashes(t *testing.T) {
 		{"D41 algorithm chosen by the wallet", one, HashProof{Hashes: []string{hashFor("sha-512")(one[0].Raw)}, Alg: "sha-512"}},
 		{"D41 algorithm outside of the request's list", named, HashProof{Hashes: []string{hashFor(hashSHA256)(named[0].Raw)}, Alg: hashSHA256}},
 		{"D41 algorithm not named", named, HashProof{Hashes: goodNamed.Hashes}},
+		{"D41 algorithm not named although the request did", offered, HashProof{Hashes: []string{hashFor(hashSHA256)(offered[0].Raw)}}},
 		{"D41 algorithm that does not exist here", one, HashProof{Hashes: good.Hashes, Alg: "md5"}},
 		{"D41 hash over the decoded bytes", one, HashProof{Hashes: []string{base64.RawURLEncoding.EncodeToString(decoded[:])}}},
 		{"D41 hash more than asked for", one, HashProof{Hashes: append([]string{"x"}, good.Hashes...)}},
