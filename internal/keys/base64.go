@@ -3,7 +3,9 @@ package keys
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // Strict refuses non-zero trailing bits; newlines, which the standard decoder skips, are refused below (THREATS A24).
@@ -24,6 +26,33 @@ func AppendBase64URL(dst, text []byte) ([]byte, error) {
 		return nil, fmt.Errorf("%w: base64url", ErrMalformed)
 	}
 	return out, nil
+}
+
+const urlAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// urlPairs are the two characters of every 12 bits, first one in the low byte. Never written again.
+var urlPairs = func() (t [4096]uint16) {
+	for i := range t {
+		t[i] = uint16(urlAlphabet[i>>6]) | uint16(urlAlphabet[i&63])<<8
+	}
+	return t
+}()
+
+// AppendEncodeURL appends the base64url of data. A credential is base64 inside base64: encoding six bytes a step
+// instead of the standard library's three is worth 3 µs of an issuance; the tail is the library's.
+func AppendEncodeURL(dst, data []byte) []byte {
+	n := base64.RawURLEncoding.EncodedLen(len(data))
+	dst = slices.Grow(dst, n)
+	out := dst[len(dst) : len(dst)+n]
+	dst = dst[:len(dst)+n]
+	for len(data) >= 8 {
+		v := binary.BigEndian.Uint64(data)
+		binary.LittleEndian.PutUint64(out, uint64(urlPairs[v>>52])|uint64(urlPairs[v>>40&4095])<<16|
+			uint64(urlPairs[v>>28&4095])<<32|uint64(urlPairs[v>>16&4095])<<48)
+		data, out = data[6:], out[8:]
+	}
+	base64.RawURLEncoding.Encode(out, data)
+	return dst
 }
 
 // EncodeBase64URL is the only spelling that DecodeBase64URL accepts.

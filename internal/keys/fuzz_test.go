@@ -1,6 +1,8 @@
 package keys
 
 import (
+	"bytes"
+	"encoding/base64"
 	"testing"
 	"time"
 )
@@ -84,6 +86,18 @@ func FuzzParseNumericDate(f *testing.F) {
 		at, err := ParseNumericDate(raw)
 		if err == nil && (at.Unix() < 0 || at.Year() > 9999 || at.Location() != time.UTC) {
 			t.Fatalf("out of range: %v", at)
+		}
+	})
+}
+
+func FuzzAppendEncodeURL(f *testing.F) {
+	for n := range 100 {
+		f.Add(bytes.Repeat([]byte{0xfb, byte(n)}, n), n%7)
+	}
+	f.Fuzz(func(t *testing.T, data []byte, room int) {
+		dst := append(make([]byte, 0, 8+room&0xff), "x"...)
+		if got := AppendEncodeURL(dst, data); string(got) != "x"+base64.RawURLEncoding.EncodeToString(data) {
+			t.Fatal("not what the standard library writes")
 		}
 	})
 }

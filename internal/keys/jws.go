@@ -292,15 +292,15 @@ func SignJWS(s Signer, h Header, payload []byte) (string, error) {
 	}
 	enc := base64.RawURLEncoding
 	out := make([]byte, 0, enc.EncodedLen(len(header))+enc.EncodedLen(len(payload))+88)
-	out = enc.AppendEncode(out, header)
+	out = AppendEncodeURL(out, header)
 	out = append(out, '.')
-	out = enc.AppendEncode(out, payload)
+	out = AppendEncodeURL(out, payload)
 	sig, err := s.Sign(out)
 	if err != nil {
 		return "", fmt.Errorf("sign JWS: %w", err)
 	}
 	out = append(out, '.')
-	return string(enc.AppendEncode(out, sig)), nil
+	return string(AppendEncodeURL(out, sig)), nil
 }
 
 // AppendJSON writes the header: alg, typ, kid, jwk, x5c, then the extra members. Errors: ErrMalformed, ErrLimit.

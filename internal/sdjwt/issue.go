@@ -56,13 +56,6 @@ const sigText = 86
 
 const saltLen = 16
 
-// Names that the envelope or the format owns (B69). The first three are reserved at every level.
-var reservedAnywhere = []string{"_sd", "...", "_sd_alg"}
-
-var reservedAtTop = []string{
-	"iss", "sub", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status",
-}
-
 // Prepare draws salts (128 bits a disclosure, one read of random) and fixes every byte.
 // Errors: ErrReserved, ErrClaims, ErrRandomness.
 func Prepare(c Credential, random io.Reader) (*Prepared, error) {
@@ -222,7 +215,7 @@ func (e *emitter) members(claims []Claim, from int) {
 	e.b = append(e.b, `"_sd":[`...)
 	for _, k := range e.shuffled(mine) {
 		e.b = append(e.b, '"')
-		e.b = base64.RawURLEncoding.AppendEncode(e.b, mine[k&0xffff][:])
+		e.b = keys.AppendEncodeURL(e.b, mine[k&0xffff][:])
 		e.b = append(e.b, `",`...)
 	}
 	e.close(']')
@@ -255,7 +248,7 @@ func (e *emitter) value(v *Value) {
 			if v.parts[i].SD {
 				digest := e.disclosure(&v.parts[i], false)
 				e.b = append(e.b, `{"...":"`...)
-				e.b = base64.RawURLEncoding.AppendEncode(e.b, digest[:])
+				e.b = keys.AppendEncodeURL(e.b, digest[:])
 				e.b = append(e.b, `"},`...)
 				continue
 			}
@@ -272,7 +265,7 @@ func (e *emitter) value(v *Value) {
 func (e *emitter) disclosure(c *Claim, named bool) [sha256.Size]byte {
 	start := len(e.b)
 	e.b = append(e.b, `["`...)
-	e.b = base64.RawURLEncoding.AppendEncode(e.b, e.salts[:saltLen])
+	e.b = keys.AppendEncodeURL(e.b, e.salts[:saltLen])
 	e.salts = e.salts[saltLen:]
 	e.b = append(e.b, `",`...)
 	if named {
@@ -281,7 +274,7 @@ func (e *emitter) disclosure(c *Claim, named bool) [sha256.Size]byte {
 	e.value(&c.Value)
 	e.b = append(e.b, ']')
 	from := len(e.out)
-	e.out = base64.RawURLEncoding.AppendEncode(e.out, e.b[start:])
+	e.out = keys.AppendEncodeURL(e.out, e.b[start:])
 	digest := sha256.Sum256(e.out[from:])
 	e.out = append(e.out, '~')
 	e.b = e.b[:start]
@@ -305,9 +298,9 @@ func (e *emitter) finish(c *Credential) (*Prepared, error) {
 		return nil, fmt.Errorf("%w: too long", ErrClaims)
 	}
 	text := make([]byte, 0, size)
-	text = enc.AppendEncode(text, b[payload:])
+	text = keys.AppendEncodeURL(text, b[payload:])
 	text = append(text, '.')
-	text = enc.AppendEncode(text, b[:payload])
+	text = keys.AppendEncodeURL(text, b[:payload])
 	p := &Prepared{alg: c.Alg, input: len(text)}
 	text = append(text, '.')
 	p.text = append(text[:len(text)+sigText], e.out...)
@@ -345,7 +338,7 @@ func (p *Prepared) Sign(s keys.Signer) (string, error) {
 	b.Grow(len(p.text))
 	b.Write(p.text[:p.input+1])
 	var text [sigText]byte
-	b.Write(base64.RawURLEncoding.AppendEncode(text[:0], sig))
+	b.Write(keys.AppendEncodeURL(text[:0], sig))
 	b.Write(p.text[p.input+1+sigText:])
 	return b.String(), nil
 }

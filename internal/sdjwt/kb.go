@@ -173,13 +173,13 @@ func (h *Held) Present(paths []Path, kb KeyBinding, s keys.Signer) (string, erro
 	out = append(out, kbHeader[s.Public().Alg()]...)
 	out = append(out, '.')
 	var buf [512]byte
-	out = base64.RawURLEncoding.AppendEncode(out, kb.appendPayload(buf[:0], sdHash))
+	out = keys.AppendEncodeURL(out, kb.appendPayload(buf[:0], sdHash))
 	sig, err := s.Sign(out[body:])
 	if err != nil {
 		return "", err
 	}
 	out = append(out, '.')
-	return string(base64.RawURLEncoding.AppendEncode(out, sig)), nil
+	return string(keys.AppendEncodeURL(out, sig)), nil
 }
 
 // The two headers that a KB-JWT can have, encoded.

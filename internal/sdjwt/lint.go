@@ -2,7 +2,7 @@ package sdjwt
 
 import (
 	"fmt"
-	"slices"
+	"hash/maphash"
 	"unicode/utf8"
 
 	"github.com/dojang-id/dojang/internal/keys"
@@ -11,6 +11,24 @@ import (
 // lint refuses what must never be signed (B69, B70) and counts on the way.
 type lint struct {
 	sd int // disclosures
+}
+
+// reservedAnywhere are the names that the format owns at every level (RFC 9901 section 7.1; B69).
+func reservedAnywhere(name string) bool {
+	switch name {
+	case "_sd", "...", "_sd_alg":
+		return true
+	}
+	return false
+}
+
+// reservedAtTop are the names that the envelope owns (B69).
+func reservedAtTop(name string) bool {
+	switch name {
+	case "iss", "sub", "iat", "nbf", "exp", "cnf", "vct", "vct#integrity", "aka_vcts", "status":
+		return true
+	}
+	return false
 }
 
 func (l *lint) credential(c *Credential) error {
@@ -29,7 +47,7 @@ func (l *lint) credential(c *Credential) error {
 		return fmt.Errorf("%w: status", ErrClaims)
 	}
 	for i := range c.Claims {
-		if slices.Contains(reservedAtTop, c.Claims[i].Name) {
+		if reservedAtTop(c.Claims[i].Name) {
 			return ErrReserved
 		}
 	}
@@ -45,7 +63,7 @@ func (l *lint) object(claims []Claim, depth int) error {
 	}
 	for i := range claims {
 		c := &claims[i]
-		if slices.Contains(reservedAnywhere, c.Name) {
+		if reservedAnywhere(c.Name) {
 			return ErrReserved
 		}
 		if c.Name == "" || !utf8.ValidString(c.Name) {
@@ -92,21 +110,29 @@ func (l *lint) value(v *Value, depth int) error {
 	return fmt.Errorf("%w: null or no value", ErrClaims)
 }
 
-// twice looks for a repeated name: pairwise for few, with a map for many.
+// twice looks for a repeated name: a small table on the stack, a map for more names than any document has.
 func twice(claims []Claim) bool {
-	if len(claims) <= 24 {
+	if len(claims) > 512 {
+		seen := make(map[string]struct{}, len(claims))
 		for i := range claims {
-			for j := range i {
-				if claims[i].Name == claims[j].Name {
-					return true
-				}
+			seen[claims[i].Name] = struct{}{}
+		}
+		return len(seen) != len(claims)
+	}
+	var table [1024]uint16 // 1 + index, open addressing
+	mask := uint64(63)
+	for int(mask) < 2*len(claims) {
+		mask = 2*mask + 1
+	}
+	seed := maphash.MakeSeed()
+	for i := range claims {
+		at := maphash.String(seed, claims[i].Name) & mask
+		for ; table[at] != 0; at = (at + 1) & mask {
+			if claims[table[at]-1].Name == claims[i].Name {
+				return true
 			}
 		}
-		return false
+		table[at] = uint16(i + 1)
 	}
-	seen := make(map[string]struct{}, len(claims))
-	for i := range claims {
-		seen[claims[i].Name] = struct{}{}
-	}
-	return len(seen) != len(claims)
+	return false
 }

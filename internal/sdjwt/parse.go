@@ -223,13 +223,13 @@ func appendHash(b []byte, name string, text []byte) []byte {
 	switch name {
 	case "sha-384":
 		d := sha512.Sum384(text)
-		return base64.RawURLEncoding.AppendEncode(b, d[:])
+		return keys.AppendEncodeURL(b, d[:])
 	case "sha-512":
 		d := sha512.Sum512(text)
-		return base64.RawURLEncoding.AppendEncode(b, d[:])
+		return keys.AppendEncodeURL(b, d[:])
 	}
 	d := sha256.Sum256(text)
-	return base64.RawURLEncoding.AppendEncode(b, d[:])
+	return keys.AppendEncodeURL(b, d[:])
 }
 
 func hashText(name string, text []byte) string {
