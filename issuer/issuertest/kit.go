@@ -166,7 +166,7 @@ func (k *Kit) open(ctx context.Context, cfg KitConfig) (err error) {
 	if k.Store, err = store.New(ctx, store.Config{DB: k.DB, Audit: k.Audit, Step: cfg.StoreStep}); err != nil {
 		return err
 	}
-	k.KV, err = ttlkv.Open(ctx, ttlkv.Config{URL: cfg.Redis, Now: k.Clock.Now})
+	k.KV, err = ttlkv.Open(ctx, ttlkv.Config{URL: cfg.Redis})
 	return err
 }
 
