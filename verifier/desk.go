@@ -65,7 +65,8 @@ type Desk struct {
 // client is a Client with what is derived from it once.
 type client struct {
 	Client
-	signer    keys.Signer
+	signer    keys.Signer       // of request objects: a faulty one is refused by the wallet
+	record    keys.Signer       // of receipts: verified before they leave the house
 	clientIDs map[string]string // prefix -> full client_id
 }
 
@@ -135,7 +136,7 @@ func newClient(c Client) (*client, error) {
 	if c.DNS == "" {
 		c.DNS = base.Hostname()
 	}
-	out := &client{Client: c, signer: keys.Checked(signer), clientIDs: map[string]string{
+	out := &client{Client: c, signer: signer, record: keys.Checked(signer), clientIDs: map[string]string{
 		"decentralized_identifier": "decentralized_identifier:" + string(c.DID),
 	}}
 	if len(c.Chain) > 0 {

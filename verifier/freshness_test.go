@@ -134,6 +134,17 @@ func TestStatusReferences(t *testing.T) {
 			}
 		})
 	}
+	t.Run("C10 list of a thousand entries: warning and metric", func(t *testing.T) {
+		w := verifiertest.New()
+		w.Gaon.Shrink(1000)
+		v := newVerifier(t, w.Config())
+		held := w.Gaon.Issue(verifiertest.Resident(), nil)
+		j := judge(t, v, w, resident(held.Present(audience, nonce, "age_over_19")))
+		want(t, j, verifier.Valid, "")
+		if len(j.Warnings) != 1 || j.Warnings[0] != "status_list_small" || v.Counters().SmallLists != 1 {
+			t.Errorf("warnings %v, counters %+v", j.Warnings, v.Counters())
+		}
+	})
 	t.Run("C13 invalid signature: the list is not fetched", func(t *testing.T) {
 		w := verifiertest.New()
 		v := newVerifier(t, w.Config())

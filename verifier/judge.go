@@ -216,6 +216,7 @@ func (j *judging) record(c checked) {
 		j.asOf = c.status.asOf
 	}
 	if c.status.small {
+		j.v.lists.small.Add(1)
 		j.warnings = append(j.warnings, "status_list_small")
 	}
 	if c.status.note != "" {

@@ -114,6 +114,7 @@ func TestHolderBinding(t *testing.T) {
 			return set("iat", w.Clock.Now().Add(year).Unix())(t, w)
 		}, verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
 		{"D09 iat a string", set("iat", "1790000000"), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
+		{"D41 transaction data that nobody asked for", set("transaction_data_hashes", []string{digest("x")}), verifier.HolderBindingFailed, verifier.ReasonTransactionData},
 		{"D09 typ absent", rawKB(`{"alg":"ES256"}`), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
 		{"D09 typ of a key proof", rawKB(`{"alg":"ES256","typ":"openid4vci-proof+jwt"}`), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
 		{"D09 alg none", rawKB(`{"alg":"none","typ":"kb+jwt"}`), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
@@ -419,5 +420,23 @@ func TestMinimisation(t *testing.T) {
 	t.Run("no presentation at all", func(t *testing.T) {
 		w := verifiertest.New()
 		want(t, judge(t, newVerifier(t, w.Config()), w, verifier.Submission{}), verifier.PolicyFailed, verifier.ReasonQuery)
+	})
+}
+
+// FuzzJudge: no bytes but an honest wallet's are ever confirmed, and nothing of them can be read.
+func FuzzJudge(f *testing.F) {
+	w := verifiertest.New()
+	v := newVerifier(f, w.Config())
+	p := policy(f, "adult-check")
+	good := w.Gaon.Issue(verifiertest.Resident(), nil).Present(audience, nonce, "age_over_19")
+	f.Add(corrupt(good))
+	f.Add(w.Gaon.Issue(verifiertest.Resident(), nil).Bare("age_over_19"))
+	f.Add("a.b.c~d~e.f.g")
+	f.Add("~")
+	f.Fuzz(func(t *testing.T, text string) {
+		j, err := v.Judge(t.Context(), resident(text), p, verifier.Expect{Audience: audience, Nonce: nonce, Now: w.Clock.Now()})
+		if err != nil || j.Decision == verifier.Confirmed || j.Claims != nil || j.Code.Order() == 0 {
+			t.Fatalf("%+v %v", j, err)
+		}
 	})
 }

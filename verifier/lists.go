@@ -26,7 +26,7 @@ type lists struct {
 	known map[string]listAsk   // URI -> who signs it; what Refresh keeps warm
 	tried map[string]time.Time // URI -> last failed fetch: a dead node costs one attempt a period
 
-	nodes, hosts atomic.Uint64 // outbound requests
+	nodes, hosts, small atomic.Uint64 // see Counters
 }
 
 // retryAfter is how long a failed fetch is not repeated.
@@ -259,13 +259,14 @@ func (v *Verifier) Refresh(ctx context.Context, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// Counters are outbound requests so far.
+// Counters are for metrics: outbound requests so far, and judgements that rested on a list too short to hide people.
 type Counters struct {
 	NodeFetches uint64 // status lists asked of registry nodes
 	HostFetches uint64 // status lists asked of the status host
+	SmallLists  uint64 // judgements by lists of fewer than 10,000 entries (C10)
 }
 
 // Counters reads them.
 func (v *Verifier) Counters() Counters {
-	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load()}
+	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load(), SmallLists: v.lists.small.Load()}
 }

@@ -89,7 +89,7 @@ func (c *client) receipt(t Transaction, p *Policy, j Judgement, now time.Time) (
 	if err != nil {
 		return "", fmt.Errorf("write receipt: %w", err)
 	}
-	text, err := keys.SignJWS(c.signer, keys.Header{Typ: keys.TypVerificationRecord, Kid: c.DID.URL(c.KeyID)}, payload)
+	text, err := keys.SignJWS(c.record, keys.Header{Typ: keys.TypVerificationRecord, Kid: c.DID.URL(c.KeyID)}, payload)
 	if err != nil {
 		return "", fmt.Errorf("sign receipt: %w", err)
 	}

@@ -59,6 +59,12 @@ func (w *World) NewIssuer(name, vct string) *Issuer {
 	return i
 }
 
+// Shrink replaces the issuer's list by one of n entries.
+func (i *Issuer) Shrink(n int) {
+	i.List = must(statuslist.NewPublisher(must(statuslist.NewValues(2, make([]byte, n/4)))))
+	i.Publish()
+}
+
 func (w *World) authority(name string) *keys.Authority {
 	return must(keys.NewRoot(keys.RootConfig{
 		CommonName: name + " root", Organization: name, PermittedDNS: []string{"dojang.example", "localhost"},
