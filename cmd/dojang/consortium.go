@@ -18,6 +18,8 @@ type consortium struct {
 	resolver   registry.Resolver
 	submitter  registry.Submitter
 	now        func() time.Time
+	// empty: the chain has just begun, so nothing is on it and nothing needs to be asked.
+	empty bool
 
 	names   []string
 	pending [][]byte
@@ -60,10 +62,24 @@ func (c *consortium) flush(ctx context.Context) error {
 	return nil
 }
 
+// present asks the chain whether a fact is there; absence is proven, not guessed.
+func (c *consortium) present(ask func() (registry.Checked, error)) (bool, error) {
+	if c.empty {
+		return false, nil
+	}
+	_, err := ask()
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // enrol writes an organisation's DID.
 func (c *consortium) enrol(ctx context.Context, o *organisation) error {
-	_, _, err := c.resolver.Key(ctx, o.did, o.kid, time.Time{})
-	if !errors.Is(err, registry.ErrNotFound) {
+	if present, err := c.present(func() (registry.Checked, error) {
+		_, known, err := c.resolver.Key(ctx, o.did, o.kid, time.Time{})
+		return known, err
+	}); present || err != nil {
 		return err
 	}
 	c.names, c.pending = append(c.names, "create the DID of "+o.name), append(c.pending, o.create)
@@ -72,8 +88,10 @@ func (c *consortium) enrol(ctx context.Context, o *organisation) error {
 
 // accredit lets an agency issue a type.
 func (c *consortium) accredit(ctx context.Context, o *organisation, t *schemas.Type, statusHost string) error {
-	_, _, err := c.resolver.Accreditation(ctx, o.did, t.VCT, time.Time{})
-	if !errors.Is(err, registry.ErrNotFound) {
+	if present, err := c.present(func() (registry.Checked, error) {
+		_, known, err := c.resolver.Accreditation(ctx, o.did, t.VCT, time.Time{})
+		return known, err
+	}); present || err != nil {
 		return err
 	}
 	var basis []string
@@ -87,8 +105,10 @@ func (c *consortium) accredit(ctx context.Context, o *organisation, t *schemas.T
 
 // register lets a verifier ask for claims.
 func (c *consortium) register(ctx context.Context, o *organisation, r registry.RegisterBody) error {
-	_, _, err := c.resolver.Registration(ctx, o.did, r.Purpose, time.Time{})
-	if !errors.Is(err, registry.ErrNotFound) {
+	if present, err := c.present(func() (registry.Checked, error) {
+		_, known, err := c.resolver.Registration(ctx, o.did, r.Purpose, time.Time{})
+		return known, err
+	}); present || err != nil {
 		return err
 	}
 	r.From = c.now().Unix()
@@ -97,8 +117,10 @@ func (c *consortium) register(ctx context.Context, o *organisation, r registry.R
 
 // fixType puts the digest of a type's metadata on the chain.
 func (c *consortium) fixType(ctx context.Context, t *schemas.Type) error {
-	_, _, err := c.resolver.TypeDigest(ctx, t.VCT)
-	if !errors.Is(err, registry.ErrNotFound) {
+	if present, err := c.present(func() (registry.Checked, error) {
+		_, known, err := c.resolver.TypeDigest(ctx, t.VCT)
+		return known, err
+	}); present || err != nil {
 		return err
 	}
 	return c.add("fix type "+t.Name, "", &registry.TypeDigestBody{Type: t.VCT, Digest: t.Digest()})

@@ -23,6 +23,7 @@ type ecosystem struct {
 	clock *clock
 	ports ports
 
+	newborn  bool // the chain has just begun
 	agencies []*agency
 	company  *organisation
 	provider *organisation
@@ -208,7 +209,7 @@ func (eco *ecosystem) wallet(ctx context.Context, person string) (*holder.Holder
 		return w, nil
 	}
 	w, done, err := openWallet(ctx, walletConfig{
-		dir: eco.sub("wallets", person), light: eco.light, origins: eco.origins(), lang: "ko", now: eco.clock.Now, provider: local(eco.ports.WalletAPI),
+		dir: eco.sub("wallets", person), light: eco.light, origins: eco.origins(), lang: "ko", now: eco.clock.Now,
 	})
 	if err != nil {
 		return nil, err

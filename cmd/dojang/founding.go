@@ -45,7 +45,7 @@ func (eco *ecosystem) foundAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	c := &consortium{governance: governance, resolver: eco.light, submitter: eco.light, now: eco.clock.Now}
+	c := &consortium{governance: governance, resolver: eco.light, submitter: eco.light, now: eco.clock.Now, empty: eco.newborn}
 	if err := eco.foundAgencies(ctx, c); err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (p nodePart) Up(ctx context.Context) error {
 	if err := p.Start(ctx); err != nil {
 		return err
 	}
-	return p.WaitHeight(ctx, 2) // the first header that carries a state
+	return p.WaitHeight(ctx, 1) // a header to trust
 }
 
 func (p nodePart) Down(ctx context.Context) error {
@@ -134,6 +134,7 @@ func (eco *ecosystem) genesis(home string, governance keys.Signer) error {
 func (eco *ecosystem) trust(ctx context.Context, n *node.Node) error {
 	name := eco.sub(trustFile)
 	if _, err := os.Stat(name); errors.Is(err, fs.ErrNotExist) {
+		eco.newborn = true
 		t, err := n.Trust(time.Now().AddDate(1, 0, 0))
 		if err != nil {
 			return err
