@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/dojang-id/dojang/internal/keys"
@@ -83,6 +84,11 @@ func (d *Desk) requestObject(c *client, p *Policy, t Transaction, s secret, wall
 			r.Evidence.TrustedHeight = int64(d.cfg.TrustedHeight())
 		}
 	}
+	registered, err := c.registration(p.Purpose())
+	if err != nil {
+		return "", err
+	}
+	r.VerifierInfo = []oid4vp.VerifierInfo{registered}
 	signer := oid4vp.RequestSigner{Signer: c.signer, X5C: c.Chain}
 	if id, err := oid4vp.ParseClientID(t.ClientID); err == nil && id.Prefix == oid4vp.PrefixDID {
 		signer = oid4vp.RequestSigner{Signer: c.signer, Kid: c.DID.URL(c.KeyID)}
@@ -92,4 +98,16 @@ func (d *Desk) requestObject(c *client, p *Policy, t Transaction, s secret, wall
 		return "", fmt.Errorf("sign request object: %w", err)
 	}
 	return object, nil
+}
+
+// registrationFormat names the verifier_info element (OpenID4VP 5.11) that tells a wallet under which registration it is
+// asked. It is a pointer: what the registration says, the wallet reads from the registry.
+const registrationFormat = "dojang_registration"
+
+func (c *client) registration(purpose string) (oid4vp.VerifierInfo, error) {
+	data, err := json.Marshal(map[string]string{"kid": c.DID.URL(c.KeyID), "purpose": purpose}, json.Deterministic(true))
+	if err != nil {
+		return oid4vp.VerifierInfo{}, fmt.Errorf("encode registration: %w", err)
+	}
+	return oid4vp.VerifierInfo{Format: registrationFormat, Data: data}, nil
 }
