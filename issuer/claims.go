@@ -60,15 +60,20 @@ func (is *Issuer) dataset(ctx context.Context, r datasetRequest) (dataset, error
 	if err := is.pseudonyms(ctx, r, d.claims); err != nil {
 		return dataset{}, err
 	}
-	d.claims["issuing_authority"], d.claims["issuing_country"], d.claims["schema_version"] = r.tenant.Authority, "KR", typ.Version
-	d.claims["date_of_issuance"], d.claims["date_of_expiry"] = d.today.String(), d.lastDay.String()
-	if r.tenant.Jurisdiction != "" {
-		d.claims["issuing_jurisdiction"] = r.tenant.Jurisdiction
-	}
+	r.tenant.envelope(typ, d.claims, d.today, d.lastDay)
 	if d.lastDay.Before(d.today) {
 		return dataset{}, &ClaimsError{[]Violation{{Claim: "date_of_expiry", Rule: "past"}}}
 	}
 	return d, check(typ, d.claims, 0)
+}
+
+// envelope is what the agency says of itself and of the document.
+func (t *tenant) envelope(typ *schemas.Type, claims map[string]any, issued, last schemas.Date) {
+	claims["issuing_authority"], claims["issuing_country"], claims["schema_version"] = t.Authority, "KR", typ.Version
+	claims["date_of_issuance"], claims["date_of_expiry"] = issued.String(), last.String()
+	if t.Jurisdiction != "" {
+		claims["issuing_jurisdiction"] = t.Jurisdiction
+	}
 }
 
 // check validates claims against the schema; row names the line of an import.

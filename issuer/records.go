@@ -3,8 +3,10 @@ package issuer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -107,22 +109,19 @@ func (is *Issuer) Import(ctx context.Context, r ImportRequest) (int, error) {
 // importable completes a row as issuing would today, without pseudonyms, and validates it.
 func (is *Issuer) importable(t *tenant, typ *schemas.Type, rec Record, row int) *ClaimsError {
 	today := schemas.DateOf(is.now())
-	claims := map[string]any{}
-	for k, v := range rec.Claims {
-		claims[k] = v
-	}
-	last, err := lastDay(typ, rec, today)
-	if err != nil {
-		return &ClaimsError{[]Violation{{Row: row, Claim: "date_of_expiry", Rule: "record"}}}
+	claims := maps.Clone(rec.Claims)
+	last, lastErr := lastDay(typ, rec, today)
+	if lastErr != nil || last.Before(today) { // a lapsed record may be imported; it cannot be offered
+		last = today
 	}
 	deriver{typ: typ, rec: rec, today: today, claims: claims}.derive()
-	claims["issuing_authority"], claims["issuing_country"], claims["schema_version"] = t.Authority, "KR", typ.Version
-	claims["date_of_issuance"], claims["date_of_expiry"] = today.String(), last.String()
-	if last.Before(today) { // a lapsed record may be imported; it cannot be offered
-		claims["date_of_expiry"] = today.String()
+	t.envelope(typ, claims, today, last)
+	var refused *ClaimsError
+	if err := check(typ, claims, row); errors.As(err, &refused) {
+		return refused
 	}
-	if err := check(typ, claims, row); err != nil {
-		return err.(*ClaimsError)
+	if lastErr != nil { // an input that no claim shows
+		return &ClaimsError{[]Violation{{Row: row, Claim: "date_of_expiry", Rule: "record"}}}
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ import (
 type KitConfig struct {
 	DB        string // URL for sqldb
 	Redis     string // "": the in-process twin
+	Listen    string // of the public listener; "": a free port on loopback
 	Secret    []byte // 32 bytes; nil: a fixed one
 	Keys      keys.Store
 	Step      func(string)
@@ -176,9 +177,13 @@ func (k *Kit) listen(ctx context.Context, cfg KitConfig) error {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	var public, manage atomic.Pointer[http.Handler]
-	for _, late := range []*atomic.Pointer[http.Handler]{&public, &manage} {
+	addresses := []string{cfg.Listen, "127.0.0.1:0"}
+	if cfg.Listen == "" {
+		addresses[0] = addresses[1]
+	}
+	for i, late := range []*atomic.Pointer[http.Handler]{&public, &manage} {
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*late.Load()).ServeHTTP(w, r) })
-		s, err := httpd.Serve(ctx, httpd.ServeConfig{Listen: "127.0.0.1:0", Handler: h, Log: cfg.Log})
+		s, err := httpd.Serve(ctx, httpd.ServeConfig{Listen: addresses[i], Handler: h, Log: cfg.Log})
 		if err != nil {
 			return err
 		}

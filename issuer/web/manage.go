@@ -19,8 +19,8 @@ import (
 // publishWait bounds how long a status call waits for publication and anchoring; the change itself is durable before.
 const publishWait = 20 * time.Second
 
-// at names the tenant of an operation.
-type at struct {
+// At names the tenant of an operation. Exported, because huma looks for parameters in exported embedded types only.
+type At struct {
 	Tenant string `path:"tenant" maxLength:"32" doc:"Tenant"`
 }
 
@@ -34,7 +34,7 @@ func actor(ctx context.Context, tenant string) (string, error) {
 }
 
 type offerInput struct {
-	at
+	At
 	Body struct {
 		Type   string `json:"type" maxLength:"48" doc:"Credential type, e.g. resident-id"`
 		Person string `json:"person" maxLength:"64" doc:"Person's id in the agency's records"`
@@ -53,7 +53,7 @@ type offerOutput struct {
 }
 
 type statusInput struct {
-	at
+	At
 	ID   string `path:"id" maxLength:"64"`
 	Body struct {
 		Status string `json:"status" enum:"valid,revoked,suspended,needs_renewal"`
@@ -69,7 +69,7 @@ type statusOutput struct {
 }
 
 type credentialInput struct {
-	at
+	At
 	ID string `path:"id" maxLength:"64"`
 }
 
@@ -82,7 +82,7 @@ type credentialOutput struct {
 }
 
 type recordsInput struct {
-	at
+	At
 	Type    string `query:"type" maxLength:"48" required:"true" doc:"Credential type that the records are for"`
 	RawBody []byte `contentType:"text/csv"`
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/oauth"
 	"github.com/dojang-id/dojang/internal/oid4vci"
 	"github.com/dojang-id/dojang/internal/sqldb"
@@ -292,7 +293,7 @@ func unavailable(err error) error {
 	if errors.As(err, &wire) {
 		return err
 	}
-	for _, e := range []error{sqldb.ErrUnavailable, sqldb.ErrFull, sqldb.ErrConflict, sqldb.ErrClosed, ttlkv.ErrUnavailable} {
+	for _, e := range []error{audit.ErrUnavailable, sqldb.ErrUnavailable, sqldb.ErrFull, sqldb.ErrConflict, sqldb.ErrClosed, ttlkv.ErrUnavailable} {
 		if errors.Is(err, e) {
 			return oauth.NewError(oauth.TemporarilyUnavailable, "try again later").WithParent(err)
 		}
