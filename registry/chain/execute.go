@@ -17,15 +17,17 @@ type pending struct {
 // refused with the code of its first operation. Its signatures are not verified again in Execute.
 func (m *Machine) CheckTx(tx []byte) Result {
 	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.snapshot == nil {
+	begun, committed := m.snapshot != nil, m.committed()
+	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix()}
+	m.mu.RUnlock()
+	if !begun {
 		return Result{Code: registry.CodeNotASponsor, Detail: "the chain has not begun"}
 	}
-	v := m.verdicts.of(tx, m.params.Network)
+	v := m.verdicts.of(tx, r.params.Network)
+	v.warm(committed)
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
-	trial := newOverlay(m.check)
-	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: trial}
+	r.state = newOverlay(m.check)
 	res, err := r.transaction(v)
 	if err != nil {
 		return Result{Code: registry.CodeMalformed, Detail: "internal error"}
@@ -35,7 +37,7 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	}
 	for _, o := range res.Operations {
 		if o.Code == string(registry.CodeOK) {
-			trial.mergeInto(m.check)
+			r.state.mergeInto(m.check)
 			return res
 		}
 	}

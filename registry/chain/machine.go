@@ -67,7 +67,7 @@ func New(db iavldb.DB, cfg Config) (*Machine, error) {
 	}
 	// One batch a commit: above the default threshold the library flushes nodes before the root, and a crash in
 	// between leaves a version without a root. No fast storage: a second copy of every leaf to write.
-	tree := iavl.NewMutableTree(db, cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(1<<30), iavl.SyncOption(cfg.Sync))
+	tree := iavl.NewMutableTree(wholeBatch{db}, cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever), iavl.SyncOption(cfg.Sync))
 	version, err := tree.Load()
 	if err != nil {
 		return nil, fmt.Errorf("chain: load state: %w", err)

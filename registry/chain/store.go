@@ -18,3 +18,11 @@ func Open(dir string) (iavldb.DB, error) {
 	}
 	return iavldb.NewWrapper(db), nil
 }
+
+// wholeBatch makes the tree write each version in one batch, whatever its size. The library sizes its batches by the
+// flush threshold, which is out of reach here, and would allocate all of it.
+type wholeBatch struct{ iavldb.DB }
+
+const flushNever = 1 << 30
+
+func (w wholeBatch) NewBatchWithSize(int) iavldb.Batch { return w.NewBatch() }

@@ -85,6 +85,28 @@ func (v *verdict) verify(op, sig int, key registry.PublicKey) error {
 	return nil
 }
 
+// warm verifies, outside of any lock, the signatures whose keys are plain: the sponsor's, and those of creates. What it
+// finds wrong is found again by the rules.
+func (v *verdict) warm(committed reader) {
+	if v.tx == nil {
+		return
+	}
+	sponsor, err := readPlain[registry.SponsorFact](committed, registry.SponsorKey(v.tx.Sponsor))
+	if err != nil || sponsor == nil || v.verify(-1, 0, sponsor.Key) != nil {
+		return
+	}
+	for i, p := range v.ops {
+		if p.op == nil {
+			continue
+		}
+		if b, ok := p.op.Body.(*registry.CreateBody); ok && p.op.Signatures[0].Role == registry.RoleOp {
+			if v.verify(i, 0, b.Op) != nil {
+				return
+			}
+		}
+	}
+}
+
 // verdicts remembers verdicts by the hash of the transaction, the oldest go first.
 type verdicts struct {
 	limit int // bytes of transactions
