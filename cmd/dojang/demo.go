@@ -182,13 +182,17 @@ func setStatus(e *env, d *demoJSON, id, status string) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	published := map[string]any{}
-	err = call(e.ctx, d.Issuer, http.MethodPost, "/v1/tenants/"+tenant+"/credentials/"+credential+"/status",
-		map[string]any{"status": status, "reason": "demo"}, &published)
-	if err == nil {
-		published["id"], published["status"] = id, status
+	var epoch struct {
+		Sequence uint64 `json:"sequence"`
+		Height   uint64 `json:"height"`
 	}
-	return published, err
+	err = call(e.ctx, d.Issuer, http.MethodPost, "/v1/tenants/"+tenant+"/credentials/"+credential+"/status",
+		map[string]any{"status": status, "reason": "demo"}, &epoch)
+	if err != nil {
+		return nil, err
+	}
+	published := map[string]any{"id": id, "status": status, "sequence": epoch.Sequence, "height": epoch.Height}
+	return published, control(e.ctx, d.Control, fmt.Sprintf("/settle/%s/%d", tenant, epoch.Sequence))
 }
 
 type (

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -16,6 +17,7 @@ import (
 // never through the part that it stops.
 type switchboard struct {
 	parts    map[string]part // issuer, registry, status
+	settle   func(ctx context.Context, tenant string, sequence uint64) error
 	listener net.Listener
 	server   *http.Server
 }
@@ -26,7 +28,7 @@ type part interface {
 	Down(ctx context.Context) error
 }
 
-func newSwitchboard(socket string, parts map[string]part) (*switchboard, error) {
+func newSwitchboard(socket string, eco *ecosystem) (*switchboard, error) {
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
@@ -37,9 +39,13 @@ func newSwitchboard(socket string, parts map[string]part) (*switchboard, error) 
 	if err := os.Chmod(socket, 0o600); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
-	s := &switchboard{parts: parts, listener: l}
+	s := &switchboard{
+		parts:  map[string]part{"issuer": eco.issuer, "registry": eco.registry, "status": eco.status},
+		settle: eco.settle, listener: l,
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{act}/{part}", s.serve)
+	mux.HandleFunc("POST /settle/{tenant}/{sequence}", s.serveSettle)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go s.server.Serve(l) //nolint:errcheck // ends with Close
 	return s, nil
@@ -71,12 +77,26 @@ func (s *switchboard) serve(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"part": r.PathValue("part"), "state": r.PathValue("act")}) //nolint:errcheck // the caller sees a short answer
 }
 
+func (s *switchboard) serveSettle(w http.ResponseWriter, r *http.Request) {
+	sequence, err := strconv.ParseUint(r.PathValue("sequence"), 10, 64)
+	if err == nil {
+		err = s.settle(r.Context(), r.PathValue("tenant"), sequence)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
 // throw asks a running demo's switchboard to stop or start a part.
 func throw(ctx context.Context, socket, act, part string) error {
+	return control(ctx, socket, "/"+act+"/"+part)
+}
+
+func control(ctx context.Context, socket, path string) error {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control/"+act+"/"+part, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control"+path, nil)
 	if err != nil {
 		return err
 	}
@@ -90,7 +110,7 @@ func throw(ctx context.Context, socket, act, part string) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s %s: %s", act, part, text)
+		return fmt.Errorf("%s: %s", path, text)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ func (c *demoRun) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	board, err := newSwitchboard(description.Control, map[string]part{"issuer": eco.issuer, "registry": eco.registry, "status": eco.status})
+	board, err := newSwitchboard(description.Control, eco)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/sqldb"
+	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/schemas"
 	"github.com/dojang-id/dojang/wallet-api/holder"
@@ -28,8 +29,9 @@ type ecosystem struct {
 	company  *organisation
 	provider *organisation
 
-	light *light.Client // of the demo itself, for founding and for the story
-	dials *dialCounter  // requests that a judgement sends to parts that can be stopped
+	light *light.Client     // of the demo itself, for founding and for the story
+	known registry.Resolver // as the verifier sees the chain
+	dials *dialCounter      // requests that a judgement sends to parts that can be stopped
 
 	registry, status, issuer, verifier, walletAPI part
 	tokens                                        map[string]string // party → management token
@@ -201,6 +203,27 @@ func (eco *ecosystem) describe(pid int) (*demoJSON, error) {
 // demoPeople are the invented people whose records the agencies hold.
 var demoPeople = []person{
 	{"han-gaon", "한가온"}, {"lee-seori", "이서리"}, {"park-nuri", "박누리"}, {"noh-eulchan", "노을찬"}, {"seo-haru", "서하루"}, {"choi-dasom", "최다솜"},
+}
+
+// settle waits until the verifier has heard of a tenant's status epoch: by its own schedule, within two seconds where it
+// reaches a node. Scripts may present right after a revocation then.
+func (eco *ecosystem) settle(ctx context.Context, tenant string, sequence uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	for _, a := range eco.agencies {
+		for a.organisation.name == tenant {
+			epoch, _, err := eco.known.StatusEpoch(ctx, a.did)
+			if err == nil && epoch.Sequence >= sequence {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("the verifier has not heard of epoch %d: %w", sequence, errors.Join(err, ctx.Err()))
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+	return fmt.Errorf("no tenant %s", tenant)
 }
 
 // wallet opens a person's wallet of the story.

@@ -164,6 +164,7 @@ type lightConfig struct {
 	dir   string // keeps Evidence over a restart; "": nowhere
 	now   func() time.Time
 	http  http.RoundTripper // nil: the plain one
+	ttl   time.Duration     // how long an answer is given without asking for a newer one; 0: 1 s
 	env   *env
 }
 
@@ -176,7 +177,7 @@ func openLight(c lightConfig) (*light.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the trust file: %w", err)
 	}
-	cfg := light.Config{Nodes: c.nodes, Trust: trust, Dir: c.dir, Now: c.now}
+	cfg := light.Config{Nodes: c.nodes, Trust: trust, Dir: c.dir, Now: c.now, CacheTTL: c.ttl}
 	if c.http != nil {
 		cfg.HTTP = &http.Client{Timeout: 3 * time.Second, Transport: c.http}
 	}

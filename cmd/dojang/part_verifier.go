@@ -22,11 +22,12 @@ import (
 func (eco *ecosystem) startVerifier(ctx context.Context) error {
 	tracker, err := openLight(lightConfig{
 		trust: eco.sub(trustFile), nodes: []string{local(eco.ports.Registry)}, dir: eco.sub("verifier", "registry"),
-		now: eco.clock.Now, http: eco.dials, env: eco.e,
+		now: eco.clock.Now, http: eco.dials, ttl: 200 * time.Millisecond, env: eco.e,
 	})
 	if err != nil {
 		return err
 	}
+	eco.known = tracker
 	var roots []*x509.Certificate
 	var issuers []registry.DID
 	for _, a := range eco.agencies {
