@@ -18,6 +18,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/bench"
@@ -136,6 +140,49 @@ func benchFlow() (*bench.Loops, error) {
 	}, nil
 }
 
+// A Load is what many callers at once got.
+type Load struct {
+	Flows    int
+	PerS     float64       // flows a second of wall time
+	CPU      time.Duration // of the whole process for one flow, wallet's side included
+	P50, P99 time.Duration // of one whole flow: three requests
+}
+
+// MeasureLoad runs whole presentations from so many callers for that long, on a database of its own.
+func MeasureLoad(ctx context.Context, callers int, d time.Duration) (Load, error) {
+	f, err := newFlow()
+	if err != nil {
+		return Load{}, err
+	}
+	defer f.close()
+	var mu sync.Mutex
+	var took []float64
+	group, ctx := errgroup.WithContext(ctx)
+	start, cpu := time.Now(), bench.CPUTime()
+	for c := range callers {
+		group.Go(func() error {
+			for i := c; time.Since(start) < d && ctx.Err() == nil; i += callers {
+				began := time.Now()
+				if err := f.run(f.held[i%benchSet], http.StatusOK); err != nil {
+					return err
+				}
+				mu.Lock()
+				took = append(took, float64(time.Since(began)))
+				mu.Unlock()
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Load{}, err
+	}
+	n := len(took)
+	return Load{
+		Flows: n, PerS: float64(n) / time.Since(start).Seconds(), CPU: (bench.CPUTime() - cpu) / time.Duration(n),
+		P50: time.Duration(bench.Quantile(took, 0.5)), P99: time.Duration(bench.Quantile(took, 0.99)),
+	}, nil
+}
+
 func newFlow() (*flow, error) {
 	f := &flow{w: New()}
 	var err error
@@ -217,7 +264,7 @@ func (f *flow) run(held *Held, status int) error {
 }
 
 func (f *flow) create() (string, error) {
-	req, err := http.NewRequest(http.MethodPost, f.manage.URL+"/v1/requests", strings.NewReader(`{"policy":"adult-check","client_id_prefix":"decentralized_identifier"}`)) //nolint:noctx // its own loop
+	req, err := http.NewRequest(http.MethodPost, f.manage.URL+"/v1/requests", strings.NewReader(`{"policy":"adult-check","client_id_prefix":"decentralized_identifier"}`))
 	if err != nil {
 		return "", err
 	}

@@ -116,7 +116,7 @@ func (wl *Wallet) Post(uri, body string) (int, []byte, error) {
 }
 
 func (wl *Wallet) do(method, uri, body string) (int, []byte, error) {
-	req, err := http.NewRequest(method, uri, strings.NewReader(body)) //nolint:noctx // a test client with its own timeout
+	req, err := http.NewRequest(method, uri, strings.NewReader(body))
 	if err != nil {
 		return 0, nil, err
 	}

@@ -304,7 +304,7 @@ func TestNoPersonalData(t *testing.T) {
 			files, err := filepath.Glob(path + "*")
 			h.check(err)
 			for _, f := range files {
-				raw, err := os.ReadFile(f) //nolint:gosec // a file of this test
+				raw, err := os.ReadFile(f)
 				h.check(err)
 				heap = append(heap, raw...)
 			}

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -221,7 +222,8 @@ func TestExpiry(t *testing.T) {
 }
 
 func gone(err error) int {
-	if e, ok := err.(*verifiertest.StatusError); ok { //nolint:errorlint // made by the kit, not wrapped
+	var e *verifiertest.StatusError
+	if errors.As(err, &e) {
 		return e.Status
 	}
 	return 0
@@ -330,7 +332,7 @@ func TestEdges(t *testing.T) {
 		before := h.rows()
 		send := func(name, contentType, body string, status int) {
 			t.Run(name, func(t *testing.T) {
-				resp, err := http.Post(o.request.ResponseURI, contentType, strings.NewReader(body)) //nolint:noctx // a test
+				resp, err := http.Post(o.request.ResponseURI, contentType, strings.NewReader(body))
 				h.check(err)
 				_ = resp.Body.Close()
 				if resp.StatusCode != status {

@@ -116,7 +116,7 @@ func (h *house) api(tenant, method, path string, in any) (int, map[string]any) {
 		h.check(err)
 		body = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequest(method, h.manage.URL+path, body) //nolint:noctx // a test
+	req, err := http.NewRequest(method, h.manage.URL+path, body)
 	h.check(err)
 	req.Header.Set("Authorization", "Bearer "+h.tokens[tenant])
 	req.Header.Set("Content-Type", "application/json")

@@ -136,6 +136,7 @@ func (e endpoint) refuse(w http.ResponseWriter, err error, status int) {
 	if status >= http.StatusInternalServerError {
 		code, level = oauth.ServerError, slog.LevelError
 	}
-	e.cfg.Log.Log(context.Background(), level, "wallet refused", "tenant", e.tenant, "request", httpd.RequestID(w), "cause", err)
+	e.cfg.Log.LogAttrs(context.Background(), level, "wallet refused",
+		slog.String("tenant", e.tenant), slog.String("request", httpd.RequestID(w)), slog.String("cause", err.Error()))
 	oauth.WriteError(w, oauth.NewError(code, "").WithStatus(status))
 }
