@@ -81,6 +81,9 @@ type Tenant struct {
 	Attestation AttestationPolicy
 	// WalletKey answers which key may have signed a wallet attestation; nil trusts none.
 	WalletKey func(h *keys.Header) (*keys.PublicKey, error)
+	// WalletStatus checks the raw `status` claim of an attestation that has one; any error refuses the wallet. nil: an
+	// attestation with a status is refused where one is required (fail closed), and counts as anonymous elsewhere.
+	WalletStatus func(ctx context.Context, status []byte) error
 }
 
 // AttestationPolicy of a tenant: wallet attestations are verified whenever they are sent.

@@ -112,7 +112,25 @@ func (s *Server) client(r *http.Request, tenant, clientID string) (string, error
 			return "", oauth.AsError(err).WithHeader(oauth.HeaderChallenge, c)
 		}
 	}
-	return a.ClientID, err
+	if err != nil {
+		return "", err
+	}
+	return a.ClientID, checkWalletStatus(r.Context(), t, a)
+}
+
+// checkWalletStatus fails closed where an attestation is required (B27).
+func checkWalletStatus(ctx context.Context, t issuer.Tenant, a oauth.Attestation) error {
+	switch {
+	case a.Status == nil:
+		return nil
+	case t.WalletStatus != nil:
+		if err := t.WalletStatus(ctx, a.Status); err != nil {
+			return oauth.NewError(oauth.InvalidClient, "the wallet's status is not good").WithParent(err)
+		}
+	case t.Attestation == issuer.AttestationRequired:
+		return oauth.NewError(oauth.InvalidClient, "the wallet's status cannot be checked")
+	}
+	return nil
 }
 
 // challenge hands out a challenge for wallet attestations.
