@@ -15,47 +15,80 @@ import (
 	walletapi "github.com/dojang-id/dojang/wallet-api"
 )
 
-// attestation adds the headers of attestation-based client authentication for one authorization server: an attestation of a
-// key made for this request alone, so that no two issuers see the same one.
-func (h *Holder) attestation(ctx context.Context, server string, header http.Header) error {
+// attested is a wallet attestation of a key made for one issuer, so that no two issuers see the same one.
+type attested struct {
+	key           keys.Signer
+	jwt, clientID string
+}
+
+// attested asks the wallet provider; nil without one.
+func (h *Holder) attested(ctx context.Context) (*attested, error) {
 	if h.cfg.Provider == "" {
-		return nil
+		return nil, nil
 	}
 	device, id, err := h.instance(ctx)
 	if err != nil {
-		return fmt.Errorf("enrol at the wallet provider: %w", err)
+		return nil, fmt.Errorf("enrol at the wallet provider: %w", err)
 	}
 	fresh, err := h.newKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	challenge, err := h.challenge(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	inner, err := h.proof(walletapi.TypKey, fresh, "", challenge, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	outer, err := h.proof(walletapi.TypRequest, device, id, challenge, inner)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	answer, err := h.provider(ctx, "/v1/attestations", outer, "attestation", "client_id")
 	if err != nil {
-		return fmt.Errorf("ask for a wallet attestation: %w", err)
+		return nil, fmt.Errorf("ask for a wallet attestation: %w", err)
+	}
+	return &attested{key: fresh, jwt: answer["attestation"], clientID: answer["client_id"]}, nil
+}
+
+// vouch adds the headers of attestation-based client authentication, with a proof for this one request.
+func (h *Holder) vouch(a *attested, server, challenge string, header http.Header) error {
+	if a == nil {
+		return nil
 	}
 	jti, err := h.newID()
 	if err != nil {
 		return err
 	}
-	pop, err := oauth.BuildAttestationPoP(fresh, oauth.AttestationPoP{ClientID: answer["client_id"], Audience: server, JTI: jti, Now: h.cfg.Now()})
+	pop, err := oauth.BuildAttestationPoP(a.key, oauth.AttestationPoP{
+		ClientID: a.clientID, Audience: server, Challenge: challenge, JTI: jti, Now: h.cfg.Now(),
+	})
 	if err != nil {
 		return err
 	}
-	header.Set(oauth.HeaderAttestation, answer["attestation"])
+	header.Set(oauth.HeaderAttestation, a.jwt)
 	header.Set(oauth.HeaderAttestationPoP, pop)
 	return nil
+}
+
+// serverChallenge fetches what the authorization server wants to see in the proof; "" when it names no endpoint.
+func (h *Holder) serverChallenge(ctx context.Context, a *attested, endpoint string) (string, error) {
+	if a == nil || endpoint == "" {
+		return "", nil
+	}
+	res, err := h.do(ctx, httpd.Request{Method: http.MethodPost, URL: endpoint}, ErrOffer)
+	if err != nil {
+		return "", fmt.Errorf("fetch a challenge: %w", err)
+	}
+	var answer struct {
+		Challenge string `json:"attestation_challenge"`
+	}
+	if res.Status != http.StatusOK || json.Unmarshal(res.Body, &answer) != nil || answer.Challenge == "" {
+		return "", fmt.Errorf("%w: no challenge: %s", ErrRefused, wireError(res))
+	}
+	return answer.Challenge, nil
 }
 
 // instance is this wallet's key towards its provider, enrolled at first use.
@@ -66,7 +99,7 @@ func (h *Holder) instance(ctx context.Context) (keys.Signer, string, error) {
 		return tx.QueryRow(`SELECT id, private FROM instance WHERE provider = ?`, h.cfg.Provider).Scan(&id, &sealed)
 	})
 	if err == nil {
-		private, err := h.seal.open("instance", sealed)
+		private, err := h.seal.open(place("instance", h.cfg.Provider, 0), sealed)
 		if err != nil {
 			return nil, "", err
 		}
@@ -93,7 +126,7 @@ func (h *Holder) instance(ctx context.Context) (keys.Signer, string, error) {
 		return nil, "", err
 	}
 	id = answer["instance"]
-	if sealed, err = h.seal.seal("instance", key.private); err != nil {
+	if sealed, err = h.seal.seal(place("instance", h.cfg.Provider, 0), key.private); err != nil {
 		return nil, "", err
 	}
 	return key, id, h.db.Write(ctx, func(tx *sqldb.Tx) error {
@@ -131,7 +164,7 @@ func (h *Holder) provider(ctx context.Context, path, proof string, members ...st
 		}
 		r.Body = body
 	}
-	res, err := h.do(ctx, r)
+	res, err := h.do(ctx, r, ErrRefused)
 	if err != nil {
 		return nil, err
 	}

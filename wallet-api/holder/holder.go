@@ -1,6 +1,6 @@
 // Package holder is the wallet's engine: it receives credentials over OpenID4VCI 1.0 and presents them over OpenID4VP 1.0.
 //
-// Use New, then Offer and Receive, List, Consent and Present. It is what `dojang wallet` runs; any other OpenID4VC wallet
+// Use New, then Offer and Receive, List, Consent and Present, and Refresh on a schedule. It is what `dojang wallet` runs; any other OpenID4VC wallet
 // works as well.
 //
 // What is trusted: the registry's Evidence (checked by the Resolver that is passed in) and this machine. Not trusted: the
@@ -61,7 +61,8 @@ type EvidenceSource interface {
 type Config struct {
 	DB *sqldb.DB
 	// Secret seals tokens, keys and history at rest: 32 bytes, kept outside of the database.
-	Secret   []byte
+	Secret []byte
+	// HTTP must follow no redirects (httpd.ClientConfig.Redirects 0, the default): a verifier could lead us elsewhere (D48).
 	HTTP     *httpd.Client
 	Registry registry.Resolver
 	Status   registry.StatusSource

@@ -2,11 +2,14 @@ package holder
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/dojang-id/dojang/internal/httpd"
+	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/oauth"
 	"github.com/dojang-id/dojang/internal/oid4vp"
 	"github.com/dojang-id/dojang/internal/sdjwt"
@@ -20,72 +23,133 @@ type Sent struct {
 	Stapled     bool
 }
 
-// Present sends what the consent shows. The copy is marked for this verifier before anything leaves; a failure after that
-// costs the copy, never its unlinkability. Errors: ErrNoCopies, ErrRefused, ErrUnreachable.
+// ready is a presentation that was made and may be sent, also again when it did not arrive.
+type ready struct {
+	sent     Sent
+	response oid4vp.Response
+}
+
+// Present sends what the consent shows. The copies are marked for this verifier before anything leaves; a failure after
+// that costs the copies, never their unlinkability. After ErrUnreachable it may be called again: the same copies are sent.
+// Errors: ErrNoCopies, ErrRequest (answered before, or its time is over), ErrRefused, ErrUnreachable.
 func (h *Holder) Present(ctx context.Context, c *Consent) (Sent, error) {
-	id, err := h.newID()
-	if err != nil {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := h.open(c); err != nil {
 		return Sent{}, err
 	}
-	s := Sent{ID: id}
-	response := oid4vp.Response{VPToken: oid4vp.VPToken{}, State: c.request.State}
-	for _, a := range c.answers {
-		i := slices.IndexFunc(c.held, func(x held) bool { return x.id == a.Credential })
-		if i < 0 {
-			return Sent{}, ErrNothingFits
-		}
-		one, err := h.spend(ctx, a.Credential, c.Verifier)
-		if err != nil {
+	if c.ready == nil {
+		var err error
+		if c.ready, err = h.prepare(ctx, c); err != nil {
 			return Sent{}, err
 		}
-		s.Reused = s.Reused || one.reused
+	}
+	s := c.ready.sent
+	redirect, err := h.post(ctx, c.request.Request, c.ready.response)
+	switch {
+	case errors.Is(err, ErrRefused):
+		c.answered = true
+		return s, errors.Join(err, h.outcome(ctx, s.ID, outcomeRefused))
+	case err != nil:
+		return s, err
+	}
+	c.answered, s.RedirectURI = true, redirect
+	return s, h.outcome(ctx, s.ID, outcomeSent)
+}
+
+// open: a request is answered once and in time; personal data for one that is over would leave for nothing.
+func (h *Holder) open(c *Consent) error {
+	switch {
+	case c.answered:
+		return fmt.Errorf("%w: it was answered before", ErrRequest)
+	case c.request.Expires != 0 && keys.Expired(time.Unix(c.request.Expires, 0), h.cfg.Now()):
+		return fmt.Errorf("%w: its time is over", ErrRequest)
+	}
+	return nil
+}
+
+// prepare marks the copies, then signs.
+func (h *Holder) prepare(ctx context.Context, c *Consent) (*ready, error) {
+	line, err := h.line(c)
+	if err != nil {
+		return nil, err
+	}
+	var credentials []string
+	for _, a := range c.answers {
+		if !slices.Contains(credentials, a.Credential) {
+			credentials = append(credentials, a.Credential)
+		}
+	}
+	copies, err := h.spend(ctx, line, c.Verifier, credentials)
+	if err != nil {
+		return nil, err
+	}
+	r := &ready{sent: Sent{ID: line.ID}, response: oid4vp.Response{VPToken: oid4vp.VPToken{}, State: c.request.State}}
+	for _, a := range c.answers {
+		one := copies[a.Credential]
+		r.sent.Reused = r.sent.Reused || one.reused
 		token, err := one.token.Present(concrete(a.Disclose), sdjwt.KeyBinding{
 			Audience: c.request.ClientID, Nonce: c.request.Nonce, IssuedAt: h.cfg.Now(),
 		}, one.key)
 		if err != nil {
-			return Sent{}, fmt.Errorf("make the presentation: %w", err)
+			return nil, fmt.Errorf("make the presentation: %w", err)
 		}
-		response.VPToken[a.QueryID] = append(response.VPToken[a.QueryID], oid4vp.StringPresentation(token))
-		if c.request.Evidence != nil && response.Evidence == nil {
+		r.response.VPToken[a.QueryID] = append(r.response.VPToken[a.QueryID], oid4vp.StringPresentation(token))
+		if c.request.Evidence == nil || r.sent.Stapled {
+			continue // never unasked; one Evidence a response, for the first credential that has any
+		}
+		if x, ok := c.find(a.Credential); ok {
 			// Best effort: a verifier that gets none looks for itself.
-			if response.Evidence, err = h.staple(ctx, c.held[i], one.status, c.request.Evidence); err == nil {
-				s.Stapled = true
+			if r.response.Evidence, err = h.staple(ctx, x, one, c.request.Evidence); err == nil {
+				r.sent.Stapled = true
 			}
 		}
 	}
-	if err := h.record(ctx, id, c, "prepared"); err != nil {
-		return Sent{}, err
-	}
-	if s.RedirectURI, err = h.post(ctx, c, response); err != nil {
-		return Sent{}, err
-	}
-	return s, h.record(ctx, id, c, "sent")
+	return r, nil
 }
 
-// Decline tells the verifier that the person said no.
+// Decline tells the verifier that the person said no. Errors: ErrRequest (answered before), ErrRefused, ErrUnreachable.
 func (h *Holder) Decline(ctx context.Context, c *Consent) error {
-	id, err := h.newID()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.answered || c.ready != nil {
+		return fmt.Errorf("%w: it was answered before", ErrRequest)
+	}
+	line, err := h.line(c)
 	if err != nil {
 		return err
 	}
-	if err := h.record(ctx, id, c, "declined"); err != nil {
+	if err := h.declined(ctx, line); err != nil {
 		return err
 	}
-	_, err = h.post(ctx, c, oid4vp.Response{State: c.request.State, Error: oauth.NewError(oauth.AccessDenied, "")})
+	c.answered = true
+	_, err = h.post(ctx, c.request.Request, oid4vp.Response{Error: oauth.NewError(oauth.AccessDenied, "")})
 	return err
 }
 
-func (h *Holder) post(ctx context.Context, c *Consent, response oid4vp.Response) (string, error) {
-	body, err := response.Encode(c.request.Request)
+// Report tells the verifier that its request was refused. Call it with Consent's error once the person has seen it, never
+// before: the time that it takes must say nothing about the wallet (D47). Errors that are no *Refusal are not reported,
+// which is no error.
+func (h *Holder) Report(ctx context.Context, refused error) error {
+	var r *Refusal
+	if !errors.As(refused, &r) {
+		return nil
+	}
+	_, err := h.post(ctx, r.reply, oid4vp.Response{Error: oauth.NewError(r.code, r.detail)})
+	return err
+}
+
+func (h *Holder) post(ctx context.Context, request oid4vp.Request, response oid4vp.Response) (string, error) {
+	body, err := response.Encode(request)
 	if err != nil {
 		return "", fmt.Errorf("encode the response: %w", err)
 	}
 	res, err := h.do(ctx, httpd.Request{
-		Method: http.MethodPost, URL: c.request.ResponseURI, Body: []byte(body),
+		Method: http.MethodPost, URL: request.ResponseURI, Body: []byte(body),
 		Header: http.Header{"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json"}},
-	})
+	}, ErrRequest)
 	if err != nil {
-		return "", fmt.Errorf("send the presentation: %w", err)
+		return "", fmt.Errorf("send the answer: %w", err)
 	}
 	if res.Status != http.StatusOK {
 		return "", fmt.Errorf("%w: %s", ErrRefused, wireError(res))

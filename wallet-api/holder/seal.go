@@ -5,6 +5,9 @@ import (
 	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
@@ -14,10 +17,11 @@ import (
 	"github.com/dojang-id/dojang/internal/keys"
 )
 
-// A sealer keeps what lies in the database unreadable without the wallet's secret. The name of the column is bound, so
-// that sealed values cannot change places between columns.
+// A sealer keeps what lies in the database unreadable without the wallet's secret. The place of a value (table, column,
+// row) is bound to it, so that sealed values cannot change places.
 type sealer struct {
 	aead   cipher.AEAD
+	names  []byte // key of blind
 	random io.Reader
 }
 
@@ -25,32 +29,53 @@ func newSealer(secret []byte, random io.Reader) (sealer, error) {
 	if len(secret) != 32 {
 		return sealer{}, errors.New("holder: the secret has 32 bytes")
 	}
-	block, err := aes.NewCipher(secret)
+	derive := func(purpose string) ([]byte, error) {
+		return hkdf.Key(sha256.New, secret, nil, "dojang wallet "+purpose, 32)
+	}
+	key, err := derive("values")
+	if err != nil {
+		return sealer{}, err
+	}
+	names, err := derive("names")
+	if err != nil {
+		return sealer{}, err
+	}
+	block, err := aes.NewCipher(key)
 	if err != nil {
 		return sealer{}, err
 	}
 	aead, err := cipher.NewGCM(block)
-	return sealer{aead, random}, err
+	return sealer{aead, names, random}, err
 }
 
-func (s sealer) seal(column string, plain []byte) ([]byte, error) {
+// place names where a sealed value lies.
+func place(column, row string, n int) string { return fmt.Sprintf("%s\x00%s\x00%d", column, row, n) }
+
+func (s sealer) seal(at string, plain []byte) ([]byte, error) {
 	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
 	if _, err := io.ReadFull(s.random, nonce); err != nil {
 		return nil, err
 	}
-	return s.aead.Seal(nonce, nonce, plain, []byte(column)), nil
+	return s.aead.Seal(nonce, nonce, plain, []byte(at)), nil
 }
 
-func (s sealer) open(column string, sealed []byte) ([]byte, error) {
+func (s sealer) open(at string, sealed []byte) ([]byte, error) {
 	n := s.aead.NonceSize()
 	if len(sealed) < n {
-		return nil, fmt.Errorf("holder: open %s: too short", column)
+		return nil, errors.New("holder: a sealed value is too short")
 	}
-	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(column))
+	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(at))
 	if err != nil {
-		return nil, fmt.Errorf("holder: open %s: %w", column, err)
+		return nil, errors.New("holder: a sealed value was made with another secret, changed or moved")
 	}
 	return plain, nil
+}
+
+// blind makes a name comparable and unreadable: who has seen a copy is nobody's business.
+func (s sealer) blind(name string) []byte {
+	mac := hmac.New(sha256.New, s.names)
+	mac.Write([]byte(name))
+	return mac.Sum(nil)
 }
 
 // A deviceKey is the key of one copy.
