@@ -26,6 +26,7 @@ var errCheck = errors.New("check failed")
 type cli struct {
 	Demo   demoCmd   `cmd:"" help:"Run the whole ecosystem on this machine, or speak to the one that runs."`
 	Wallet walletCmd `cmd:"" help:"Receive, list and present credentials from a wallet on this machine."`
+	Verify verifyCmd `cmd:"" help:"Check Evidence offline."`
 	Fsck   fsckCmd   `cmd:"" help:"Check the invariants of every store of a stopped system."`
 	Bench  benchCmd  `cmd:"" help:"Measure, each row beside its floor from the same run."`
 
