@@ -21,6 +21,9 @@ type claim struct {
 	signed           times
 	// anchored tokens (status lists under a proven epoch) need no second proof that a retired key signed in time.
 	anchored bool
+	// under is the accreditation that a credential was bound with, for its status list: the list of an agency whose
+	// accreditation ended or is suspended still speaks for what it issued before.
+	under *registry.Accreditation
 }
 
 // times is the span in which a token was signed. Issuers round iat to the day so that copies do not link, so a token
@@ -90,6 +93,9 @@ func (v *Verifier) bind(ctx context.Context, c claim, b binding) (issuer, *findi
 
 // accreditation finds the one that covers the signing: the latest when it does, otherwise the one in force then.
 func (b binding) accreditation(ctx context.Context, did registry.DID, c claim) (registry.Accreditation, registry.Checked, *finding) {
+	if c.under != nil && c.under.DID == did && c.under.Type == c.vct {
+		return *c.under, registry.Checked{KnownAt: b.now}, nil
+	}
 	for _, at := range []time.Time{{}, c.signed.last} {
 		a, known, err := b.facts.accreditation(ctx, did, c.vct, at)
 		if err != nil {

@@ -3,10 +3,12 @@ package verifier
 import (
 	"crypto"
 	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,7 +39,7 @@ type DeskConfig struct {
 	Registry registry.Resolver // for the clients' own registrations; nil: the Verifier's
 	// SealKey (32 bytes) encrypts transaction secrets and results at rest.
 	SealKey []byte
-	// Network and TrustedHeight go into dojang_evidence; TrustedHeight nil: 0.
+	// Network and TrustedHeight go into dojang_evidence. Network "": no Evidence is asked for; TrustedHeight nil: 0.
 	Network       string
 	TrustedHeight func() uint64
 	Now           func() time.Time  // default time.Now
@@ -139,11 +141,27 @@ func newClient(c Client) (*client, error) {
 	out := &client{Client: c, signer: signer, record: keys.Checked(signer), clientIDs: map[string]string{
 		"decentralized_identifier": "decentralized_identifier:" + string(c.DID),
 	}}
-	if len(c.Chain) > 0 {
-		out.clientIDs["x509_hash"] = "x509_hash:" + keys.X509Hash(c.Chain[0])
-		out.clientIDs["x509_san_dns"] = "x509_san_dns:" + c.DNS
+	return out, out.certified()
+}
+
+// certified derives the X.509 client identifiers; a certificate that no wallet would take is refused at start.
+func (c *client) certified() error {
+	if len(c.Chain) == 0 {
+		return nil
 	}
-	return out, nil
+	leaf, err := x509.ParseCertificate(c.Chain[0])
+	if err != nil {
+		return fmt.Errorf("read certificate: %w", err)
+	}
+	key, err := keys.NewPublicKey(leaf.PublicKey)
+	if err != nil || !key.Equal(c.signer.Public()) {
+		return errors.New("certificate is not that of the signer")
+	}
+	c.clientIDs["x509_hash"] = "x509_hash:" + keys.X509Hash(c.Chain[0])
+	if slices.Contains(leaf.DNSNames, c.DNS) {
+		c.clientIDs["x509_san_dns"] = "x509_san_dns:" + c.DNS
+	}
+	return nil
 }
 
 func tenantName(s string) bool {
@@ -186,13 +204,5 @@ func (d *Desk) Policies(tenant string) ([]*Policy, error) {
 }
 
 func (c *client) may(policy string) bool {
-	if c.Policies == nil {
-		return true
-	}
-	for _, name := range c.Policies {
-		if name == policy {
-			return true
-		}
-	}
-	return false
+	return c.Policies == nil || slices.Contains(c.Policies, policy)
 }

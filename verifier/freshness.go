@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,12 +95,7 @@ func (ask statusAsk) judge(s statement, vct string) statusFinding {
 }
 
 func (ask statusAsk) accepts(word string) bool {
-	for _, a := range ask.spec.Accept {
-		if a == word {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(ask.spec.Accept, word)
 }
 
 // renewalCode is what status 3 means for the type; "" for a type that is not ours: not valid then.

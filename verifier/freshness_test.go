@@ -284,6 +284,22 @@ func TestOutage(t *testing.T) {
 	}
 }
 
+// TestStatusOfASuspendedAgency: what it issued while accredited is judged by its own list.
+func TestStatusOfASuspendedAgency(t *testing.T) {
+	w := verifiertest.New()
+	held, revoked := w.Gaon.Issue(verifiertest.Resident(), nil), w.Gaon.Issue(verifiertest.Resident(), nil)
+	w.Gaon.SetStatus(revoked.Index, statuslist.Revoked)
+	a, _, _ := w.Registry.Accreditation(t.Context(), w.Gaon.DID, verifiertest.ResidentID, time.Time{})
+	a.Until = w.Clock.Now().Add(time.Hour)
+	w.Registry.PutAccreditation(a)
+	w.Clock.Add(48 * time.Hour)
+	v := newVerifier(t, w.Config())
+	want(t, judge(t, v, w, resident(held.Present(audience, nonce, "age_over_19"))), verifier.Valid, "")
+	want(t, judge(t, v, w, resident(revoked.Present(audience, nonce, "age_over_19"))), verifier.Revoked, verifier.ReasonRevoked)
+	late := w.Gaon.Issue(verifiertest.Resident(), nil)
+	want(t, judge(t, v, w, resident(late.Present(audience, nonce, "age_over_19"))), verifier.IssuerUntrusted, verifier.ReasonIssuer)
+}
+
 func TestAsOfIsCappedByNextUpdate(t *testing.T) {
 	w := verifiertest.New()
 	v := newVerifier(t, w.Config())

@@ -205,7 +205,7 @@ func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bo
 	}
 	signer, f := l.v.bind(ctx, claim{
 		issuer: string(ask.by.did), kid: header.Kid, vct: ask.vct, x5c: header.X5C,
-		signed: signed, anchored: anchored,
+		signed: signed, anchored: anchored, under: &ask.by.accreditation,
 	}, binding{facts: ask.facts, now: ask.now, maxAge: ask.maxAge})
 	if f != nil {
 		if f.reason == ReasonTrust {

@@ -89,6 +89,7 @@ func (d *Desk) draft(c *client, p *Policy, in RequestInput, now time.Time) (Tran
 	if in.Evidence != nil {
 		t.Evidence = *in.Evidence
 	}
+	t.Evidence = t.Evidence && d.cfg.Network != ""
 	prefix := in.ClientIDPrefix
 	if prefix == "" {
 		prefix = "x509_hash"

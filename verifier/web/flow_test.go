@@ -48,6 +48,9 @@ func TestFlow(t *testing.T) {
 			}
 		}
 		h.t = t
+		if o := h.open(map[string]any{"evidence": false}); o.request.Evidence != nil {
+			t.Error("evidence is asked for though the company does without")
+		}
 		h.invariants()
 	})
 }

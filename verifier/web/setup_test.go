@@ -38,6 +38,7 @@ type house struct {
 	log    bytes.Buffer
 	server atomic.Pointer[web.Server]
 	other  verifiertest.Company
+	step   func(string) // of the desk
 }
 
 const (
@@ -85,7 +86,7 @@ func (h *house) start() {
 	second.Policies = []string{"adult-check"}
 	h.desk, err = verifier.NewDesk(verifier.DeskConfig{
 		Verifier: v, Store: h.store, Clients: []verifier.Client{first, second}, Policies: policies, SealKey: bytes.Repeat([]byte{9}, 32),
-		Network: "test", TrustedHeight: func() uint64 { return 42 }, Now: h.w.Clock.Now,
+		Network: "test", TrustedHeight: func() uint64 { return 42 }, Now: h.w.Clock.Now, Step: h.step,
 	})
 	h.check(err)
 	var list []httpd.Token
