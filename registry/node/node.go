@@ -59,6 +59,9 @@ type Node struct {
 	member   string // whose gateway this is; "" for none: reading only
 	statuses *StatusStore
 
+	// observe is told of every executed transaction; the benchmark's clock. Set before Start.
+	observe func()
+
 	mu  sync.Mutex // of Start and Stop
 	run atomic.Pointer[running]
 }
@@ -70,6 +73,7 @@ type running struct {
 	gateway  *gateway
 	follower *follower
 	proofs   *proofCache
+	docs     documentCache
 	newest   atomic.Uint64 // height of the newest decided header
 	changed  sync.Map      // DID of an issuer -> struct{}: epochs executed and not yet committed
 
@@ -183,7 +187,7 @@ func (n *Node) Start(ctx context.Context) error {
 	app := &application{machine: machine, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...),
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onHeader:   func(h uint64) { r.header(h) },
-		onCommit:   func(uint64, bool) { r.committed() }}
+		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
 		Seal:   func(ops [][]byte) ([]byte, error) { return n.seal(r, ops) },
 		Send:   func(tx []byte) error { return r.send(tx) },
@@ -230,6 +234,9 @@ func (n *Node) Stop(ctx context.Context) error {
 // executed runs inside the engine's lock.
 func (n *Node) executed(r *running, tx []byte, res chain.Result) {
 	r.gateway.onExecuted(tx, res.Operations)
+	if n.observe != nil {
+		n.observe()
+	}
 	// Parsing twice would cost every transaction; the name of the kind stands in the bytes of those that matter.
 	if res.Code != registry.CodeOK || !bytes.Contains(tx, []byte(registry.KindStatusEpoch)) {
 		return
@@ -260,8 +267,9 @@ func (r *running) wake() {
 	r.watchMu.Unlock()
 }
 
-func (r *running) committed() {
+func (r *running) committed(height uint64, changed bool) {
 	r.wake()
+	r.docs.moved(height, changed)
 	r.changed.Range(func(issuer, _ any) bool {
 		r.changed.Delete(issuer)
 		if r.follower != nil {

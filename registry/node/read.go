@@ -160,6 +160,13 @@ func (n *Node) Document(d registry.DID, v Version) (Document, error) {
 	if r == nil {
 		return Document{}, ErrDown
 	}
+	if v == (Version{}) {
+		return r.docs.get(d, func() (Document, error) { return r.document(d, v) })
+	}
+	return r.document(d, v)
+}
+
+func (r *running) document(d registry.DID, v Version) (Document, error) {
 	height, err := r.heightOf(d, v)
 	if err != nil {
 		return Document{}, err
