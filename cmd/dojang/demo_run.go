@@ -12,7 +12,7 @@ import (
 // demoRun starts the ecosystem.
 type demoRun struct {
 	data   string
-	Listen string `help:"HOST:PORT of the first service; the others take the ports after it. 0 picks free ports. A data directory keeps its ports." default:"localhost:8600"`
+	Listen string `help:"HOST:PORT of the first service; the others take the ports after it. 0 picks free ports. Default: localhost:8600, or the ports that the data directory has." placeholder:"HOST:PORT"`
 	Fresh  bool   `help:"Delete the data directory first, if it is a demo's."`
 	Once   bool   `help:"Tell the whole story, outage included, and end."`
 	JSON   bool   `help:"Print JSON lines only."`

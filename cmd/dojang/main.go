@@ -73,7 +73,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 		parser.FatalIfErrorf(err)
 		return 2
 	}
-	level := slog.LevelWarn
+	level := slog.LevelError
 	if c.Verbose {
 		level = slog.LevelInfo
 	}

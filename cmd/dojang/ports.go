@@ -35,7 +35,11 @@ func (p *ports) all() []*int {
 // choosePorts keeps the ports of the data directory; a new one takes those that listen asks for (PORT, PORT+1, …; 0: free
 // ones). Another listen on old data is refused: the URLs are in signed documents.
 func choosePorts(dir, listen string) (ports, error) {
-	host, first, err := splitListen(listen)
+	asked := listen != ""
+	if !asked {
+		listen = "localhost:8600"
+	}
+	first, err := splitListen(listen)
 	if err != nil {
 		return ports{}, err
 	}
@@ -46,7 +50,7 @@ func choosePorts(dir, listen string) (ports, error) {
 		if err := json.Unmarshal(b, &p); err != nil {
 			return p, fmt.Errorf("read %s: %w", portsFile, err)
 		}
-		if first != 0 && first != p.Registry {
+		if asked && first != 0 && first != p.Registry {
 			return p, fmt.Errorf("the data directory belongs to port %d: its credentials name that URL; use --fresh to begin anew on %d", p.Registry, first)
 		}
 		return p, nil
@@ -54,7 +58,7 @@ func choosePorts(dir, listen string) (ports, error) {
 		return p, err
 	}
 	if first == 0 {
-		if err := freePorts(host, p.all()); err != nil {
+		if err := freePorts(p.all()); err != nil {
 			return p, err
 		}
 	} else {
@@ -69,22 +73,22 @@ func choosePorts(dir, listen string) (ports, error) {
 	return p, writeFile(filepath.Join(dir, portsFile), b)
 }
 
-func splitListen(listen string) (host string, port int, err error) {
+func splitListen(listen string) (port int, err error) {
 	host, text, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", 0, fmt.Errorf("--listen wants HOST:PORT: %w", err)
+		return 0, fmt.Errorf("--listen wants HOST:PORT: %w", err)
 	}
 	if port, err = strconv.Atoi(text); err != nil || port < 0 || port > 65000 {
-		return "", 0, errors.New("--listen: the port is a number up to 65000")
+		return 0, errors.New("--listen: the port is a number up to 65000")
 	}
 	if addr, err := netip.ParseAddr(host); host != "localhost" && (err != nil || !addr.IsLoopback()) {
-		return "", 0, errors.New("--listen: the demo serves this machine only; the host is localhost or a loopback address")
+		return 0, errors.New("--listen: the demo serves this machine only; the host is localhost or a loopback address")
 	}
-	return host, port, nil
+	return port, nil
 }
 
 // freePorts finds ports that are free now on both loopback families.
-func freePorts(_ string, list []*int) error {
+func freePorts(list []*int) error {
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {

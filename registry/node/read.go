@@ -249,7 +249,7 @@ func (n *Node) follow(r *running) {
 		return
 	}
 	_ = r.machine.Iterate([]byte("d/"), func(key, _ []byte) bool {
-		if id, ok := strings.CutSuffix(strings.TrimPrefix(string(key), "d/"), "/status/latest"); ok {
+		if id, ok := strings.CutSuffix(strings.TrimPrefix(string(key), "d/"), "/status/latest"); ok && !strings.Contains(id, "/") {
 			r.follower.wake(registry.DID("did:dojang:" + n.chain.Network + ":" + id))
 		}
 		return true
