@@ -3,12 +3,14 @@ package issuer
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/dojang-id/dojang/issuer/records"
 	"github.com/dojang-id/dojang/schemas"
 )
 
@@ -45,6 +47,10 @@ type dataset struct {
 // Errors: ErrNoRecord, *ClaimsError.
 func (is *Issuer) dataset(ctx context.Context, r datasetRequest) (dataset, error) {
 	rec, err := is.records.Record(ctx, r.tenant.ID, r.config.typ.Name, r.person)
+	var bad *records.ValueError
+	if errors.As(err, &bad) {
+		return dataset{}, &ClaimsError{[]Violation{{Claim: bad.Claim, Rule: bad.Rule}}}
+	}
 	if err != nil {
 		return dataset{}, err
 	}
