@@ -96,7 +96,7 @@ func (o *organisation) certify(dir string, rootKey keys.Signer, eku []asn1.Objec
 	}
 	now := time.Now().UTC().Truncate(time.Hour)
 	authority, err := keys.NewRoot(keys.RootConfig{
-		CommonName: o.display + " Root", Organization: o.display, PermittedDNS: []string{"localhost"},
+		CommonName: o.display + " Root", Organization: o.display,
 		NotBefore: now, NotAfter: now.AddDate(10, 0, 0), Key: rootKey,
 	})
 	if err != nil {

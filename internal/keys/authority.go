@@ -25,8 +25,10 @@ const Country = "KR"
 type RootConfig struct {
 	CommonName   string
 	Organization string
-	// PermittedDNS are the hosts (with their subdomains) that leaves may name; at least one.
-	// A DID in a SAN URI has no host, so X.509 cannot constrain it: the accreditation binds DID and root.
+	// PermittedDNS are the hosts (with their subdomains) that leaves may name. Empty: no name constraint. Roots of issuers
+	// have none, although DESIGN 3 wants it: their leaves carry a DID as SAN URI, a DID has no host, and verifiers built on
+	// Go's crypto/x509 refuse any such leaf below a constrained root. What it would buy is little: DIDs cannot be
+	// constrained at all, and which root may certify which DID is said by the accreditation.
 	PermittedDNS []string
 	NotBefore    time.Time
 	NotAfter     time.Time
@@ -41,8 +43,8 @@ type Authority struct {
 
 // NewRoot makes and self-signs the root.
 func NewRoot(cfg RootConfig) (*Authority, error) {
-	if cfg.CommonName == "" || len(cfg.PermittedDNS) == 0 || cfg.Key == nil || !cfg.NotAfter.After(cfg.NotBefore) {
-		return nil, fmt.Errorf("%w: a root needs a name, permitted hosts, a key and an interval", ErrChain)
+	if cfg.CommonName == "" || cfg.Key == nil || !cfg.NotAfter.After(cfg.NotBefore) {
+		return nil, fmt.Errorf("%w: a root needs a name, a key and an interval", ErrChain)
 	}
 	signer, err := CryptoSigner(cfg.Key)
 	if err != nil {
@@ -52,11 +54,13 @@ func NewRoot(cfg RootConfig) (*Authority, error) {
 		Subject:   distinguishedName(cfg.CommonName, cfg.Organization),
 		NotBefore: cfg.NotBefore, NotAfter: cfg.NotAfter,
 		IsCA: true, BasicConstraintsValid: true, MaxPathLenZero: true,
-		KeyUsage:                    x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
-		PermittedDNSDomainsCritical: true, PermittedDNSDomains: cfg.PermittedDNS,
-		ExcludedIPRanges: []*net.IPNet{
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	if len(cfg.PermittedDNS) > 0 {
+		t.PermittedDNSDomainsCritical, t.PermittedDNSDomains = true, cfg.PermittedDNS
+		t.ExcludedIPRanges = []*net.IPNet{
 			{IP: net.IPv4zero.To4(), Mask: net.CIDRMask(0, 32)}, {IP: net.IPv6zero, Mask: net.CIDRMask(0, 128)},
-		},
+		}
 	}
 	der, err := x509.CreateCertificate(rand.Reader, t, t, signer.Public(), signer)
 	if err != nil {

@@ -324,3 +324,37 @@ func TestNameConstraints(t *testing.T) {
 		wantErr(t, err, ErrChain)
 	})
 }
+
+// TestForeignGo: a verifier built on the standard library takes an issuer's chain, a DID as SAN URI included. It would not
+// below a name-constrained root; see RootConfig.PermittedDNS.
+func TestForeignGo(t *testing.T) {
+	from, until := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	rootKey, err := Generate(ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leafKey, err := Generate(ES256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ca, err := NewRoot(RootConfig{CommonName: "Gaon Root", Organization: "Gaon-gu", NotBefore: from, NotAfter: until, Key: rootKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := ca.Issue(LeafConfig{CommonName: "Gaon", URI: "did:dojang:demo:abc", DNS: []string{"localhost"}, Key: leafKey.Public(), NotBefore: from, NotAfter: until})
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(ca.Root())
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}, DNSName: "localhost"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := VerifyChain([][]byte{der}, ChainPolicy{Roots: []*x509.Certificate{ca.Root()}, Now: time.Now()}); err != nil {
+		t.Error(err)
+	}
+}
