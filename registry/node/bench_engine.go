@@ -87,16 +87,20 @@ func (w writeBench) example(ctx context.Context, dir string) (nsOp float64, err 
 	count := w.operations / w.together
 	cpu := bench.CPUTime()
 	for i := range count {
-		for i-apps[0].executed() > mempoolTxs/2 {
+		tx := types.Tx(fmt.Sprint("key", i, "=", hex.EncodeToString([]byte{byte(i)}), fill))
+		for {
+			err := engines[i%len(engines)].node.Mempool().CheckTx(tx, nil, mempl.TxInfo{})
+			if err == nil {
+				break
+			}
+			if !errors.As(err, new(mempl.ErrMempoolIsFull)) {
+				return 0, err
+			}
 			select {
 			case <-apps[0].more:
 			case <-ctx.Done():
 				return 0, ctx.Err()
 			}
-		}
-		tx := types.Tx(fmt.Sprint("key", i, "=", hex.EncodeToString([]byte{byte(i)}), fill))
-		if err := engines[i%len(engines)].node.Mempool().CheckTx(tx, nil, mempl.TxInfo{}); err != nil {
-			return 0, err
 		}
 	}
 	for apps[0].executed() < count {

@@ -13,13 +13,14 @@ import (
 	"github.com/syndtr/goleveldb/leveldb/opt"
 )
 
-// databases are the engine's own stores (blocks, validator sets, evidence of misbehaviour). The engine closes
-// them in the middle of its stop, while gossip goroutines may still read; therefore Close is ours alone, at the end.
+// databases are the engine's own stores (blocks, validator sets, evidence of misbehaviour). The engine closes them in the
+// middle of its stop, while some of its goroutines look into them for seconds yet, and panics when one finds a closed
+// store. Therefore closing is ours alone, at the end, and a closed store reads as an empty one.
 type databases struct {
 	dir string
 
 	mu   sync.Mutex
-	open map[string]dbm.DB // by the engine's name for it
+	open map[string]*engineDB // by the engine's name for it
 }
 
 // smallStore keeps a store's share of memory small: the chain holds organisations, not citizens.
@@ -30,17 +31,18 @@ func (d *databases) provide(c *cmtcfg.DBContext) (dbm.DB, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if db, ok := d.open[c.ID]; ok {
-		return stayOpen{db}, nil
+		return db, nil
 	}
-	db, err := dbm.NewGoLevelDBWithOpts(c.ID, d.dir, &smallStore)
+	store, err := dbm.NewGoLevelDBWithOpts(c.ID, d.dir, &smallStore)
 	if err != nil {
 		return nil, fmt.Errorf("open %s store: %w", c.ID, err)
 	}
 	if d.open == nil {
-		d.open = map[string]dbm.DB{}
+		d.open = map[string]*engineDB{}
 	}
+	db := &engineDB{DB: store}
 	d.open[c.ID] = db
-	return stayOpen{db}, nil
+	return db, nil
 }
 
 func (d *databases) close() error {
@@ -48,16 +50,52 @@ func (d *databases) close() error {
 	defer d.mu.Unlock()
 	var errs []error
 	for _, db := range d.open {
-		errs = append(errs, db.Close())
+		errs = append(errs, db.close())
 	}
 	d.open = nil
 	return errors.Join(errs...)
 }
 
-// stayOpen is a store whose Close does nothing.
-type stayOpen struct{ dbm.DB }
+// engineDB is a store that the engine cannot close.
+type engineDB struct {
+	dbm.DB
 
-func (stayOpen) Close() error { return nil }
+	mu     sync.RWMutex // held for writing while it is closed
+	closed bool
+}
+
+// Close does nothing: see databases.
+func (*engineDB) Close() error { return nil }
+
+func (d *engineDB) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	return d.DB.Close()
+}
+
+// Get finds nothing in a closed store.
+func (d *engineDB) Get(key []byte) ([]byte, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return nil, nil
+	}
+	return d.DB.Get(key)
+}
+
+// Has finds nothing in a closed store.
+func (d *engineDB) Has(key []byte) (bool, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if d.closed {
+		return false, nil
+	}
+	return d.DB.Has(key)
+}
 
 // writeFile replaces path by data so that a crash leaves the old file or the new one, whole:
 // temporary file, fsync, rename, fsync of the folder.
