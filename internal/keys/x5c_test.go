@@ -328,7 +328,8 @@ func TestNameConstraints(t *testing.T) {
 // TestForeignGo: a verifier built on the standard library takes an issuer's chain, a DID as SAN URI included. It would not
 // below a name-constrained root; see RootConfig.PermittedDNS.
 func TestForeignGo(t *testing.T) {
-	from, until := time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	now := time.Now().Truncate(time.Second)
+	from, until := now.Add(-time.Hour), now.Add(time.Hour)
 	rootKey, err := Generate(ES256)
 	if err != nil {
 		t.Fatal(err)
