@@ -110,6 +110,8 @@ type Issuer struct {
 	indices *indices
 	boards  map[string]*board // by tenant: the status lists as published
 
+	verdicts verdicts
+
 	mu       sync.Mutex                   // guards inflight
 	inflight map[requestKey]chan struct{} // identical requests wait for each other
 }

@@ -11,17 +11,9 @@ func (is *Issuer) StatusRecords(ctx context.Context, tenant string) ([][]byte, e
 	if _, err := is.tenant(tenant); err != nil {
 		return nil, ErrNotFound
 	}
-	infos, err := is.cfg.Store.Lists(ctx, tenant)
+	records, err := is.cfg.Store.PublishedRecords(ctx, tenant)
 	if err != nil {
-		return nil, fmt.Errorf("read status lists: %w", err)
-	}
-	var records [][]byte
-	for _, l := range infos {
-		p, err := is.cfg.Store.PublishedList(ctx, tenant, l.Number)
-		if err != nil {
-			return nil, fmt.Errorf("read published list: %w", err)
-		}
-		records = append(records, p.Record)
+		return nil, fmt.Errorf("read list records: %w", err)
 	}
 	return records, nil
 }

@@ -155,6 +155,8 @@ type PublicationStore interface {
 	Publish(ctx context.Context, p Publication, lists []PublishedList) error
 	// Anchored records the height that proves a publication.
 	Anchored(ctx context.Context, tenant string, sequence, height uint64) error
+	// PublishedRecords are the list records of the newest publication in list order, from one snapshot.
+	PublishedRecords(ctx context.Context, tenant string) ([][]byte, error)
 	// PublishedList is the newest token of a list; ErrNotFound.
 	PublishedList(ctx context.Context, tenant string, list uint64) (PublishedList, error)
 }

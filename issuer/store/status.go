@@ -172,3 +172,18 @@ func (s *Store) PublishedList(ctx context.Context, tenant string, list uint64) (
 	})
 	return l, err
 }
+
+// PublishedRecords implements issuer.PublicationStore. A list that is open and not published yet has none.
+func (s *Store) PublishedRecords(ctx context.Context, tenant string) (out [][]byte, err error) {
+	err = s.db.Read(ctx, func(tx *sqldb.Tx) error {
+		return query(tx, func(scan func(...any) error) error {
+			var record []byte
+			if err := scan(&record); err != nil {
+				return err
+			}
+			out = append(out, record)
+			return nil
+		}, `SELECT record FROM published_lists WHERE tenant = ? ORDER BY list`, tenant)
+	})
+	return out, err
+}
