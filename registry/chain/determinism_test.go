@@ -24,8 +24,6 @@ type script struct {
 	blocks  []chain.Block
 }
 
-const probeTxs = 10_000
-
 // writeScript makes the script by running it once; hashes and times of headers are made up.
 func writeScript(t *testing.T, seed uint64, txs int) script {
 	t.Helper()

@@ -29,7 +29,7 @@ var ErrOrder = errors.New("chain: call out of order")
 // A Config of a Machine; the zero value is good.
 type Config struct {
 	KeepVersions uint64 // old states that can still be proven; 0: 100. Leaves are never pruned
-	CacheNodes   int    // tree nodes in memory; 0: 50,000
+	CacheNodes   int    // tree nodes in memory, once for writing and once for reading; 0: 20,000
 	Verdicts     int    // bytes of transactions whose verified signatures are remembered; 0: 32 MiB
 	Sync         bool   // fsync each commit; without it the engine's own log replays what a power cut took
 }
@@ -41,7 +41,8 @@ type Machine struct {
 	verdicts *verdicts
 
 	mu       sync.RWMutex        // held for writing while a block is executed and committed
-	tree     *iavl.MutableTree   // under mu
+	tree     *iavl.MutableTree   // under mu, for writing only
+	reads    *iavl.MutableTree   // gives snapshots; its nodes are its own, because writing touches nodes that are read
 	snapshot *iavl.ImmutableTree // newest committed state; nil before the first commit; replaced, never changed
 	params   registry.ParamsFact
 	first    uint64 // height of the first block; 0 before the genesis
@@ -60,7 +61,7 @@ func New(db iavldb.DB, cfg Config) (*Machine, error) {
 		cfg.KeepVersions = 100
 	}
 	if cfg.CacheNodes == 0 {
-		cfg.CacheNodes = 50_000
+		cfg.CacheNodes = 20_000
 	}
 	if cfg.Verdicts == 0 {
 		cfg.Verdicts = 32 << 20
@@ -72,7 +73,8 @@ func New(db iavldb.DB, cfg Config) (*Machine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chain: load state: %w", err)
 	}
-	m := &Machine{cfg: cfg, db: db, tree: tree, verdicts: newVerdicts(cfg.Verdicts), height: uint64(version)}
+	reads := iavl.NewMutableTree(wholeBatch{db}, cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever))
+	m := &Machine{cfg: cfg, db: db, tree: tree, reads: reads, verdicts: newVerdicts(cfg.Verdicts), height: uint64(version)}
 	if version > 0 {
 		if err := m.loaded(); err != nil {
 			return nil, err
@@ -105,7 +107,7 @@ func (m *Machine) loaded() error {
 }
 
 func (m *Machine) takeSnapshot() error {
-	snapshot, err := m.tree.GetImmutable(int64(m.height))
+	snapshot, err := m.reads.GetImmutable(int64(m.height))
 	if err != nil {
 		return fmt.Errorf("chain: read state: %w", err)
 	}
@@ -132,7 +134,7 @@ func (m *Machine) committed() reader {
 func (m *Machine) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return errors.Join(m.tree.Close(), m.db.Close())
+	return errors.Join(m.reads.Close(), m.tree.Close(), m.db.Close())
 }
 
 // Info is the newest committed state.

@@ -74,13 +74,13 @@ func (m *Machine) Prove(version uint64, q Query) (evidence.StateProof, error) {
 func (m *Machine) version(version uint64) (*iavl.ImmutableTree, uint64, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.snapshot == nil || version > m.height {
+	if m.snapshot == nil || version > m.height || (version != 0 && version <= m.pruned) {
 		return nil, 0, ErrVersion
 	}
 	if version == 0 || version == m.height {
 		return m.snapshot, m.height, nil
 	}
-	tree, err := m.tree.GetImmutable(int64(version))
+	tree, err := m.reads.GetImmutable(int64(version))
 	if err != nil {
 		return nil, 0, ErrVersion
 	}

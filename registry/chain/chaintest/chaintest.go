@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"testing"
 	"time"
 
 	iavldb "github.com/cosmos/iavl/db"
@@ -16,6 +15,14 @@ import (
 	"github.com/dojang-id/dojang/registry/chain"
 	"github.com/dojang-id/dojang/registry/evidence"
 )
+
+// A TB is what stops a test: *testing.T, *testing.B, *rapid.T, or what BenchCases has.
+type TB interface {
+	Helper()
+	Fatal(...any)
+	Fatalf(string, ...any)
+	Cleanup(func())
+}
 
 // A Key is a deterministic Ed25519 key. It is a registry.Signer.
 type Key struct{ private ed25519.PrivateKey }
@@ -55,7 +62,7 @@ type Config struct {
 
 // A Chain is a machine with agreeing validators. Not safe for concurrent use.
 type Chain struct {
-	TB         testing.TB
+	TB         TB
 	Machine    *chain.Machine
 	Genesis    chain.Genesis
 	Validators []Key
@@ -75,7 +82,7 @@ const (
 var Begin = time.Date(2026, 11, 20, 0, 0, 0, 0, time.UTC)
 
 // New starts a chain; its first block is made.
-func New(tb testing.TB, cfg Config) *Chain {
+func New(tb TB, cfg Config) *Chain {
 	tb.Helper()
 	c := Start(tb, cfg)
 	c.Block()
@@ -83,7 +90,7 @@ func New(tb testing.TB, cfg Config) *Chain {
 }
 
 // Start is New without the first block.
-func Start(tb testing.TB, cfg Config) *Chain {
+func Start(tb TB, cfg Config) *Chain {
 	tb.Helper()
 	if cfg.DB == nil {
 		cfg.DB = chain.NewMemory()
