@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/cometbft/cometbft/light/provider"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
@@ -36,7 +37,7 @@ func (p nodeProvider) LightBlock(ctx context.Context, height int64) (*types.Ligh
 	if height > 0 {
 		name = strconv.FormatInt(height, 10)
 	}
-	raw, status, err := get(ctx, p.http, p.url+lightBlockURL+name, maxLightBlock)
+	raw, status, err := p.patient(ctx, p.url+lightBlockURL+name)
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
@@ -44,8 +45,6 @@ func (p nodeProvider) LightBlock(ctx context.Context, height int64) (*types.Ligh
 		return nil, provider.ErrNoResponse
 	case status == http.StatusNotFound:
 		return nil, provider.ErrLightBlockNotFound
-	case status == http.StatusTooEarly: // above the node's newest header
-		return nil, provider.ErrHeightTooHigh
 	case status != http.StatusOK:
 		return nil, provider.ErrNoResponse
 	}
@@ -57,6 +56,24 @@ func (p nodeProvider) LightBlock(ctx context.Context, height int64) (*types.Ligh
 		return nil, provider.ErrBadLightBlock{Reason: errors.New("another height than asked for")}
 	}
 	return lb, nil
+}
+
+// patience is how long a witness may lag behind the primary. Told that a height is too high, the engine's client would
+// sleep for half a minute with everybody waiting; told nothing, it finds no confirmation and trusts nothing.
+const patience = 1500 * time.Millisecond
+
+func (p nodeProvider) patient(ctx context.Context, url string) (raw []byte, status int, err error) {
+	for until := time.Now().Add(patience); ; {
+		raw, status, err = get(ctx, p.http, url, maxLightBlock)
+		if err != nil || status != http.StatusTooEarly || time.Now().After(until) {
+			return raw, status, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
 }
 
 // ReportEvidence keeps nothing at a node: the chain's operators get a copy from the alarm that the Client raises.

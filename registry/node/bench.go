@@ -19,6 +19,7 @@ import (
 
 	"github.com/dojang-id/dojang/internal/bench"
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
 )
 
 // BenchRows measures registry/write-1, registry/write-4 and registry/commit-latency-4 on real networks in this process.
@@ -137,7 +138,8 @@ func (w writeBench) measure(ctx context.Context, p primitives) (bench.Row, error
 
 // ours submits operations signed beforehand through the gateways; one with a bent signature must be refused.
 func (w writeBench) ours(ctx context.Context, dir string) (nsOp, perS float64, err error) {
-	l, err := NewLocalnet(LocalnetConfig{Dir: dir, Validators: w.validators, Heartbeat: 10 * time.Second})
+	l, err := NewLocalnet(LocalnetConfig{Dir: dir, Validators: w.validators, Heartbeat: 10 * time.Second,
+		Chain: chain.Config{CacheNodes: 400_000}}) // a production node keeps the whole tree of organisations in memory
 	if err != nil {
 		return 0, 0, err
 	}
