@@ -54,6 +54,22 @@ func TestStatusLists(t *testing.T) {
 			token := signRaw(t, `{"alg":"ES256","typ":"dc+sd-jwt","kid":"`+w.Gaon.DID.URL("key-1")+`"}`, map[string]any{"sub": w.Gaon.URI()}, w.Gaon.Key)
 			w.Gaon.PublishAs([]byte(token))
 		}, stale, invalid, 1},
+		{"C05 record of another URI over the right token", func(_ *testing.T, w *verifiertest.World) {
+			uri := w.Gaon.URI()
+			list := w.Gaon.PublishUnder(strings.TrimSuffix(uri, "1")+"2", w.Gaon.Token(uri, w.Gaon.Key))
+			w.Registry.Bend(uri, func(l *registry.StatusList) { *l = list })
+		}, stale, invalid, 1},
+		{"values differ from the record's root", func(_ *testing.T, w *verifiertest.World) {
+			clear := w.Gaon.Token(w.Gaon.URI(), w.Gaon.Key)
+			if err := w.Gaon.List.Set(1, statuslist.Revoked); err != nil {
+				panic(err)
+			}
+			w.Gaon.PublishAs(clear)
+		}, stale, invalid, 1},
+		{"same values, but not the token that is anchored", func(_ *testing.T, w *verifiertest.World) {
+			again := w.Gaon.Token(w.Gaon.URI(), w.Gaon.Key)
+			w.Registry.Bend(w.Gaon.URI(), func(l *registry.StatusList) { l.Token = again })
+		}, stale, invalid, 1},
 		{"C07 token is not the one that the epoch anchors", func(_ *testing.T, w *verifiertest.World) {
 			old := w.Gaon.Publish()
 			w.Clock.Add(time.Minute)
@@ -328,6 +344,21 @@ func TestEpochDoesNotGoBack(t *testing.T) {
 	want(t, judge(t, v, w, resident(held.Present(audience, nonce, "age_over_19"))), verifier.Revoked, verifier.ReasonRevoked)
 }
 
+func TestEpochBeforeRotationIsNotBelievedAgain(t *testing.T) {
+	w := verifiertest.New()
+	v := newVerifier(t, w.Config())
+	held := w.Gaon.Issue(verifiertest.Resident(), nil)
+	before, _, _ := w.Registry.StatusEpoch(t.Context(), w.Gaon.DID)
+	k, _, _ := w.Registry.Key(t.Context(), w.Gaon.DID, "key-1", time.Time{})
+	k.RetiredAt = w.Clock.Now().Add(time.Minute)
+	w.Registry.PutKey(k)
+	w.Clock.Add(2 * time.Minute)
+	w.Gaon.Publish()
+	want(t, judge(t, v, w, resident(held.Present(audience, nonce, "age_over_19"))), verifier.Valid, "")
+	w.Registry.PutEpoch(before)
+	want(t, judge(t, v, w, resident(held.Present(audience, nonce, "age_over_19"))), verifier.Valid, "")
+}
+
 // fakeStaple is checked Evidence: the facts of a registry at one moment, with or without the holder's chunk.
 type fakeStaple struct {
 	registry.Resolver
@@ -394,6 +425,49 @@ func TestStaples(t *testing.T) {
 		w.Registry.SetDown(true)
 		w.Registry.SetListDown(true)
 		want(t, run(t, w, v, held), verifier.StatusStale, verifier.ReasonStatusUnavailable)
+	})
+	t.Run("a chunk out of another list of the issuer proves nothing", func(t *testing.T) {
+		w, held := world()
+		uri := w.Gaon.URI()
+		list := w.Gaon.PublishUnder(strings.TrimSuffix(uri, "1")+"2", w.Gaon.Token(uri, w.Gaon.Key))
+		w.Registry.Bend(uri, func(l *registry.StatusList) { *l = list })
+		v := newVerifier(t, with(w, staple(t, w, held.Index, true), nil))
+		w.Registry.SetDown(true)
+		w.Registry.SetListDown(true)
+		want(t, run(t, w, v, held), verifier.StatusStale, verifier.ReasonStatusUnavailable)
+	})
+	t.Run("our own registry does not hold: a staple does not heal it", func(t *testing.T) {
+		w, held := world()
+		v := newVerifier(t, with(w, staple(t, w, held.Index, true), nil))
+		w.Registry.SetBroken(registry.ErrUntrusted)
+		want(t, run(t, w, v, held), verifier.StatusStale, verifier.ReasonTrust)
+	})
+	t.Run("a revocation in an older staple is not taken back by a younger list", func(t *testing.T) {
+		w, held := world()
+		w.Gaon.SetStatus(held.Index, statuslist.Revoked)
+		old := staple(t, w, held.Index, true)
+		w.Clock.Add(time.Hour)
+		w.Gaon.SetStatus(held.Index, statuslist.Valid)
+		want(t, run(t, w, newVerifier(t, with(w, old, nil)), held), verifier.Revoked, verifier.ReasonRevoked)
+	})
+	t.Run("a revocation in our list is not taken back by a younger staple", func(t *testing.T) {
+		w, held := world()
+		var young verifier.Staple
+		cfg := w.Config()
+		cfg.Staples = func([]byte, time.Time) (verifier.Staple, error) {
+			if young == nil {
+				return nil, registry.ErrUntrusted
+			}
+			return young, nil
+		}
+		v := newVerifier(t, cfg)
+		w.Gaon.SetStatus(held.Index, statuslist.Revoked)
+		want(t, run(t, w, v, held), verifier.Revoked, verifier.ReasonRevoked)
+		w.Clock.Add(time.Hour)
+		w.Gaon.SetStatus(held.Index, statuslist.Valid)
+		young = staple(t, w, held.Index, true)
+		w.Registry.SetListDown(true)
+		want(t, run(t, w, v, held), verifier.Revoked, verifier.ReasonRevoked)
 	})
 	t.Run("an older staple does not hide our own revocation", func(t *testing.T) {
 		w, held := world()

@@ -43,7 +43,7 @@ type judging struct {
 }
 
 func (j *judging) run(ctx context.Context, s Submission) Judgement {
-	parsed, missing, f := j.parse(s)
+	parsed, f := j.parse(s)
 	if f != nil {
 		return j.verdict(f, nil)
 	}
@@ -75,11 +75,11 @@ func (j *judging) run(ctx context.Context, s Submission) Judgement {
 	if f := first(j.sameHolder(signed), j.documentDates(signed)); f != nil {
 		return j.verdict(f, nil)
 	}
-	return j.finish(ctx, signed, missing)
+	return j.finish(ctx, signed)
 }
 
 // finish: status, freshness of facts, query and criteria, on claims that are all verified.
-func (j *judging) finish(ctx context.Context, signed []verified, missing *finding) Judgement {
+func (j *judging) finish(ctx context.Context, signed []verified) Judgement {
 	var findings []*finding
 	claims := make(map[string]map[string]any, len(signed))
 	presented := make(map[string][]oid4vp.Credential, len(signed))
@@ -98,7 +98,6 @@ func (j *judging) finish(ctx context.Context, signed []verified, missing *findin
 			Format: query.Format, Types: []string{c.token.VCT()}, Claims: tree, HolderBound: c.token.HolderProven(),
 		}}
 	}
-	findings = append(findings, missing)
 	if f := first(findings...); f != nil {
 		return j.verdict(f, nil)
 	}
@@ -108,20 +107,20 @@ func (j *judging) finish(ctx context.Context, signed []verified, missing *findin
 	return j.verdict(j.policy.criteria(claims, j.expect.Now), claims)
 }
 
-// parse: every presentation well-formed, none too many, types accepted. missing is a required one that did not come:
-// it is reported only after what did come was judged.
-func (j *judging) parse(s Submission) (parsed []unverified, missing, f *finding) {
+// parse: every presentation well-formed, none too many, types accepted. One that did not come is a matter of the query,
+// asked after what did come was judged.
+func (j *judging) parse(s Submission) ([]unverified, *finding) {
 	for id, texts := range s.Presentations {
 		if _, ok := j.policy.credential(id); !ok || len(texts) != 1 {
-			return nil, nil, found(ReasonMalformed, errors.New("presentations do not fit the query"))
+			return nil, found(ReasonMalformed, errors.New("presentations do not fit the query"))
 		}
 	}
+	var parsed []unverified
 	var findings []*finding
 	for i := range j.policy.spec.Credentials {
 		spec := &j.policy.spec.Credentials[i]
 		texts, ok := s.Presentations[spec.ID]
 		if !ok {
-			missing = &finding{reason: ReasonQuery, detail: "CLAIMS", cause: errors.New("a required presentation is missing")}
 			continue
 		}
 		token, err := sdjwt.Parse(texts[0])
@@ -139,7 +138,7 @@ func (j *judging) parse(s Submission) (parsed []unverified, missing, f *finding)
 			parsed = append(parsed, unverified{query: spec.ID, token: token, times: spanOf(hints.IssuedAt, j.expect.Now)})
 		}
 	}
-	return parsed, missing, first(findings...)
+	return parsed, first(findings...)
 }
 
 func (j *judging) bind(ctx context.Context, u unverified) (bound, *finding) {

@@ -255,6 +255,9 @@ func TestIssuer(t *testing.T) {
 		{"D22 leaf of another DID", certified(func(w *verifiertest.World) [][]byte {
 			return [][]byte{w.Leaf(w.Gaon.CA, verifiertest.LeafOf{DID: w.Seoul.DID, Key: w.Gaon.Key, EKU: keys.EKUDocumentSigner})}
 		}), untrusted, reason},
+		{"D22 leaf of another key", certified(func(w *verifiertest.World) [][]byte {
+			return [][]byte{w.Leaf(w.Gaon.CA, verifiertest.LeafOf{DID: w.Gaon.DID, Key: w.Seoul.Key, EKU: keys.EKUDocumentSigner})}
+		}), untrusted, reason},
 		{"D22 self-signed", certified(func(w *verifiertest.World) [][]byte { return [][]byte{w.Gaon.Root.Raw} }), untrusted, reason},
 		{"D22 expired leaf", issue(func(c *sdjwt.Credential) {
 			c.IssuedAt, c.NotBefore, c.Expires = c.IssuedAt.AddDate(-2, 0, 0), time.Time{}, c.Expires.AddDate(3, 0, 0)
@@ -390,6 +393,16 @@ func TestKeyIntervals(t *testing.T) {
 			want(t, judge(t, v, w, resident(text)), row.code, row.reason)
 		})
 	}
+}
+
+func TestRootThatIsNotKnownHere(t *testing.T) {
+	t.Run("D22 recorded root is not configured", func(t *testing.T) {
+		w := verifiertest.New()
+		cfg := w.Config()
+		cfg.Roots = w.Roots[1:]
+		text := w.Gaon.Issue(verifiertest.Resident(), nil).Present(audience, nonce, "age_over_19")
+		want(t, judge(t, newVerifier(t, cfg), w, resident(text)), verifier.IssuerUntrusted, verifier.ReasonIssuer)
+	})
 }
 
 func TestMinimisation(t *testing.T) {

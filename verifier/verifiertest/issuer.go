@@ -108,10 +108,13 @@ func (i *Issuer) Token(uri string, key keys.Signer) []byte {
 }
 
 // PublishAs anchors a token as it is: its digest lies in the record, whatever it says.
-func (i *Issuer) PublishAs(token []byte) registry.StatusList {
+func (i *Issuer) PublishAs(token []byte) registry.StatusList { return i.PublishUnder(i.URI(), token) }
+
+// PublishUnder is PublishAs with another URI in the record.
+func (i *Issuer) PublishUnder(uri string, token []byte) registry.StatusList {
 	snap := must(i.List.Snapshot())
 	record := must(statuslist.Record{
-		URI: i.URI(), Bits: snap.Bits, Length: snap.Length, Root: snap.Root, Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token)},
+		URI: uri, Bits: snap.Bits, Length: snap.Length, Root: snap.Root, Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token)},
 	}.Marshal())
 	i.sequence++
 	now := i.w.Clock.Now()

@@ -152,6 +152,14 @@ func TestTenants(t *testing.T) {
 				}
 			})
 		}
+		t.Run("D40 request in another tenant's name", func(t *testing.T) {
+			h.t = t
+			before := h.rows()
+			status, out := h.api(moa, http.MethodPost, "/v1/requests?tenant="+byeolmaru, map[string]any{"policy": "adult-check"})
+			if status != http.StatusNotFound || out["code"] != "not-found" || h.rows() != before {
+				t.Errorf("%d %v", status, out)
+			}
+		})
 		t.Run("the operator's token names the tenant", func(t *testing.T) {
 			h.t = t
 			if status, out := h.api("", http.MethodGet, "/v1/requests/"+o.id+"?tenant="+byeolmaru, nil); status != http.StatusOK || out["code"] != "VALID" {
@@ -270,9 +278,16 @@ func TestReceipts(t *testing.T) {
 				t.Errorf("%s: %d %v", name, status, out)
 			}
 		}
-		// Ten years later the verifier is gone and its key retired: the receipt still holds.
+		// A key of another use signs no receipts.
 		key, _, err := h.w.Registry.Key(context.Background(), h.w.Company.DID, "key-1", time.Time{})
 		h.check(err)
+		assertion := key
+		assertion.Use = registry.UseAssertion
+		h.w.Registry.PutKey(assertion)
+		if status, out := check(receipt); status != http.StatusUnprocessableEntity {
+			t.Errorf("assertion key: %d %v", status, out)
+		}
+		// Ten years later the verifier is gone and its key retired: the receipt still holds.
 		key.RetiredAt = h.w.Clock.Now().Add(time.Hour)
 		h.w.Registry.PutKey(key)
 		if _, err := verifier.CheckReceipt(context.Background(), receipt, h.w.Registry, h.w.Clock.Now().AddDate(10, 0, 0)); err != nil {
