@@ -2,15 +2,22 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/bench"
+	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/internal/sdjwt"
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/internal/statuslist"
-	// "github.com/dojang-id/dojang/registry/node"
+	"github.com/dojang-id/dojang/issuer/issuertest"
+	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/node"
+	registryweb "github.com/dojang-id/dojang/registry/web"
+	"github.com/dojang-id/dojang/verifier/verifiertest"
 )
 
 // benchCmd measures. Bodies live beside the code they measure.
@@ -58,15 +65,18 @@ func (c *benchCmd) Run(e *env) error {
 			}
 		}
 	}
-	for _, producer := range benchRows {
-		err := producer(ctx, c.Area, c.Full, func(row bench.Row) error {
-			rows = append(rows, row)
-			if c.JSON {
-				return nil
+	if strings.HasPrefix("registry/", c.Area) || strings.HasPrefix(c.Area, "registry/") {
+		var failed error // throughput and latency of whole networks do not fit a loop
+		err := node.BenchRows(ctx, c.Full, func(row bench.Row) {
+			if !strings.HasPrefix(row.Name, c.Area) {
+				return
 			}
-			return row.Print(e.stdout, false)
+			rows = append(rows, row)
+			if !c.JSON {
+				failed = errors.Join(failed, row.Print(e.stdout, false))
+			}
 		})
-		if err != nil {
+		if err := errors.Join(err, failed); err != nil {
 			return fmt.Errorf("%w: %w", errCheck, err)
 		}
 	}
@@ -87,15 +97,6 @@ func (c *benchCmd) Run(e *env) error {
 }
 
 func benchCases() []bench.Case {
-	var all []bench.Case
-	for _, list := range [][]bench.Case{sdjwt.BenchCases(), statuslist.BenchCases(), sqldb.BenchCases()} {
-		all = append(all, list...)
-	}
-	return all
-}
-
-// benchRows measure what does not fit a loop: throughput and latency of whole systems. Each produces the rows whose names
-// begin with area.
-var benchRows = []func(ctx context.Context, area string, full bool, yield func(bench.Row) error) error{
-	// node.BenchRows,
+	return slices.Concat(sdjwt.BenchCases(), statuslist.BenchCases(), evidence.BenchCases(), httpd.BenchCases(), sqldb.BenchCases(),
+		registryweb.BenchCases(), issuertest.BenchCases(), verifiertest.BenchCases())
 }

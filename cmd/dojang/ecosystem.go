@@ -232,7 +232,7 @@ func (eco *ecosystem) wallet(ctx context.Context, person string) (*holder.Holder
 		return w, nil
 	}
 	w, done, err := openWallet(ctx, walletConfig{
-		dir: eco.sub("wallets", person), light: eco.light, origins: eco.origins(), lang: "ko", now: eco.clock.Now,
+		dir: eco.sub("wallets", person), light: eco.light, origins: eco.origins(), lang: "ko", now: eco.clock.Now, provider: local(eco.ports.WalletAPI),
 	})
 	if err != nil {
 		return nil, err
