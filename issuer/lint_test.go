@@ -170,3 +170,38 @@ func TestCodes(t *testing.T) {
 		t.Error("codes are derived from references")
 	}
 }
+
+func TestDisclosedName(t *testing.T) {
+	const salt = `["AAAAAAAAAAAAAAAAAAAAAA",`
+	for _, tc := range []struct {
+		text, name  string
+		element, ok bool
+	}{
+		{salt + `"name","한"]`, "name", false, true},
+		{salt + `"address",{"_sd":[]}]`, "address", false, true},
+		{salt + `"00012"]`, "00012", true, true},
+		{salt + `"a\",\"b"]`, `a\",\"b`, true, true},
+		{salt + `{"_sd":[]}]`, "", true, true},
+		{salt + `"na\u006de","x"]`, `na\u006de`, false, true}, // no type has such a name
+		{salt + `"name`, "", false, false},
+		{salt, "", false, false},
+		{`["short","name","x"]`, "", false, false},
+		{`["AAAAAAAAAAAAAAAAAAAAA\u0041","name","x"]`, "", false, false},
+		{`{"a":1}`, "", false, false},
+		{``, "", false, false},
+	} {
+		name, element, ok := disclosedName([]byte(tc.text))
+		if ok != tc.ok || ok && (element != tc.element || string(name) != tc.name && name != nil) {
+			t.Errorf("%s: %q %v %v", tc.text, name, element, ok)
+		}
+	}
+}
+
+func FuzzDisclosedName(f *testing.F) {
+	f.Add([]byte(`["AAAAAAAAAAAAAAAAAAAAAA","name",1]`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if name, element, ok := disclosedName(b); ok && !element && name == nil {
+			t.Error("an object member without a name")
+		}
+	})
+}
