@@ -14,7 +14,7 @@ import (
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/issuer/issuertest"
-	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/chain/chaintest"
 	"github.com/dojang-id/dojang/registry/node"
 	registryweb "github.com/dojang-id/dojang/registry/web"
 	"github.com/dojang-id/dojang/verifier/verifiertest"
@@ -65,21 +65,11 @@ func (c *benchCmd) Run(e *env) error {
 			}
 		}
 	}
-	if strings.HasPrefix("registry/", c.Area) || strings.HasPrefix(c.Area, "registry/") {
-		var failed error // throughput and latency of whole networks do not fit a loop
-		err := node.BenchRows(ctx, c.Full, func(row bench.Row) {
-			if !strings.HasPrefix(row.Name, c.Area) {
-				return
-			}
-			rows = append(rows, row)
-			if !c.JSON {
-				failed = errors.Join(failed, row.Print(e.stdout, false))
-			}
-		})
-		if err := errors.Join(err, failed); err != nil {
-			return fmt.Errorf("%w: %w", errCheck, err)
-		}
+	more, err := c.systems(e, ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errCheck, err)
 	}
+	rows = append(rows, more...)
 	if err := probe.Sample(); err != nil {
 		return err
 	}
@@ -96,7 +86,30 @@ func (c *benchCmd) Run(e *env) error {
 	return nil
 }
 
+// systems measures what does not fit a loop: flows of many callers at once, throughput and latency of whole networks.
+func (c *benchCmd) systems(e *env, ctx context.Context) (rows []bench.Row, err error) {
+	yield := func(row bench.Row) error {
+		if !strings.HasPrefix(row.Name, c.Area) {
+			return nil
+		}
+		rows = append(rows, row)
+		if c.JSON {
+			return nil
+		}
+		return row.Print(e.stdout, false)
+	}
+	if err := issuertest.BenchRows(ctx, c.Area, c.Full, yield); err != nil {
+		return rows, err
+	}
+	if c.Area != "registry" && !strings.HasPrefix(c.Area, "registry/") {
+		return rows, nil // minutes of their own: `dojang bench registry`
+	}
+	var failed error
+	err = node.BenchRows(ctx, c.Full, func(row bench.Row) { failed = errors.Join(failed, yield(row)) })
+	return rows, errors.Join(err, failed)
+}
+
 func benchCases() []bench.Case {
-	return slices.Concat(sdjwt.BenchCases(), statuslist.BenchCases(), evidence.BenchCases(), httpd.BenchCases(), sqldb.BenchCases(),
-		registryweb.BenchCases(), issuertest.BenchCases(), verifiertest.BenchCases())
+	return slices.Concat(sdjwt.BenchCases(), statuslist.BenchCases(), chaintest.BenchCases(), httpd.BenchCases(), sqldb.BenchCases(),
+		registryweb.BenchCases(), verifiertest.BenchCases())
 }
