@@ -16,14 +16,14 @@ import (
 // A board holds a tenant's lists as last published. Publishing one tenant is serial; another process is held off by
 // the unique sequence in the store.
 type board struct {
-	mu     sync.Mutex // guards everything
+	turn   chan struct{} // holds one token; who has it may touch the rest
 	lists  map[uint64]*statuslist.Publisher
 	covers int64 // newest change in lists
 
 }
 
 func newBoard() *board {
-	return &board{lists: map[uint64]*statuslist.Publisher{}}
+	return &board{turn: make(chan struct{}, 1), lists: map[uint64]*statuslist.Publisher{}}
 }
 
 // want says which publication satisfies a caller.
@@ -58,8 +58,12 @@ func (is *Issuer) Publish(ctx context.Context, tenant string) (Published, error)
 // publish returns a publication that satisfies w: the newest one, or one more. Many waiting callers share one.
 func (is *Issuer) publish(ctx context.Context, t *tenant, w want) (Publication, error) {
 	b := is.boards[t.ID]
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	select { // whoever publishes may be pacing itself: a caller's patience is its own
+	case b.turn <- struct{}{}:
+		defer func() { <-b.turn }()
+	case <-ctx.Done():
+		return Publication{}, fmt.Errorf("wait for the publisher: %w", ctx.Err())
+	}
 	for {
 		last, err := is.cfg.Store.LastPublication(ctx, t.ID)
 		if err != nil {

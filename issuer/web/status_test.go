@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -259,6 +260,37 @@ func TestPublication(t *testing.T) {
 			if got, _ := l.Status(idx); got != statuslist.Revoked {
 				t.Errorf("index %d: %v after a restart", idx, got)
 			}
+		}
+		fsck(t, k)
+	})
+	t.Run("a caller's patience is its own", func(t *testing.T) {
+		k := start(t, plenty(issuertest.KitConfig{Tune: func(c *issuer.Config) { c.PublishEvery = time.Hour }}))
+		ids := make([]string, 3)
+		for i := range ids {
+			f, _, err := k.Receive("gaon", "resident-id", "han-gaon", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[i] = f.Offered.ID
+		}
+		if _, err := set(k, ids[0], issuer.StatusRevoked); err != nil { // the first after a quiet time goes at once
+			t.Fatal(err)
+		}
+		var wg sync.WaitGroup
+		for _, id := range ids[1:] {
+			wg.Go(func() {
+				short, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+				defer cancel()
+				_, err := k.Issuer.SetStatus(short, issuer.StatusChange{Tenant: "gaon", Credential: id, To: issuer.StatusRevoked, Actor: "t", Reason: "x"})
+				if !errors.Is(err, issuer.ErrNotPublished) {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		k.Clock.Advance(2 * time.Hour)
+		if p, err := set(k, ids[2], issuer.StatusRevoked); err != nil || p.Sequence != 2 {
+			t.Error(p, err)
 		}
 		fsck(t, k)
 	})
