@@ -321,7 +321,7 @@ func tokens(t *testing.T, k *issuertest.Kit) {
 		refuse(t, f, 401, "invalid_token")
 		k.Clock.Advance(-10 * time.Minute)
 	})
-	t.Run("J26 tokens differing in one character look alike", func(t *testing.T) {
+	t.Run("tokens differing in one character look alike", func(t *testing.T) {
 		near := f
 		near.Access = f.Access[:42] + map[bool]string{true: "A", false: "B"}[f.Access[42] != 'A']
 		refuse(t, near, 401, "invalid_token")
