@@ -150,6 +150,17 @@ func TestStatusReferences(t *testing.T) {
 			}
 		})
 	}
+	for name, idx := range map[string]any{"C02 idx -1": -1, "C02 idx 2^31": 1 << 31, "C02 idx 2^63": uint64(1) << 63, "C02 idx a string": "5", "C02 idx 5.5": 5.5} {
+		t.Run(name, func(t *testing.T) {
+			w := verifiertest.New()
+			f := forge(t, w)
+			f.payload["status"] = map[string]any{"status_list": map[string]any{"uri": w.Gaon.URI(), "idx": idx}}
+			want(t, judge(t, newVerifier(t, w.Config()), w, resident(f.present(t))), verifier.StatusStale, verifier.ReasonStatusInvalid)
+			if w.Registry.Fetches() != 0 {
+				t.Errorf("%d lists fetched", w.Registry.Fetches())
+			}
+		})
+	}
 	t.Run("C10 list of a thousand entries: warning and metric", func(t *testing.T) {
 		w := verifiertest.New()
 		w.Gaon.Shrink(1000)

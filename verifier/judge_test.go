@@ -114,7 +114,7 @@ func TestHolderBinding(t *testing.T) {
 			return set("iat", w.Clock.Now().Add(year).Unix())(t, w)
 		}, verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
 		{"D09 iat a string", set("iat", "1790000000"), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
-		{"D41 transaction data that nobody asked for", set("transaction_data_hashes", []string{digest("x")}), verifier.HolderBindingFailed, verifier.ReasonTransactionData},
+		{"transaction data that nobody asked for (a part of D41)", set("transaction_data_hashes", []string{digest("x")}), verifier.HolderBindingFailed, verifier.ReasonTransactionData},
 		{"D09 typ absent", rawKB(`{"alg":"ES256"}`), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
 		{"D09 typ of a key proof", rawKB(`{"alg":"ES256","typ":"openid4vci-proof+jwt"}`), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},
 		{"D09 alg none", rawKB(`{"alg":"none","typ":"kb+jwt"}`), verifier.HolderBindingFailed, verifier.ReasonBindingInvalid},

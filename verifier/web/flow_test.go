@@ -354,7 +354,7 @@ func TestEdges(t *testing.T) {
 			h.t = t
 			h.post(o, url.Values{"response": {strings.Repeat("A", 4<<20)}}.Encode(), http.StatusRequestEntityTooLarge)
 		})
-		t.Run("D48 nothing redirects", func(t *testing.T) {
+		t.Run("nothing redirects (our side of D48)", func(t *testing.T) {
 			h.t = t
 			for _, target := range []string{o.request.ResponseURI, o.request.ResponseURI + "/", strings.Replace(o.request.ResponseURI, "/response", "//response", 1)} {
 				status, _, err := h.wallet.Post(target, "a=b")
