@@ -3,6 +3,8 @@ package chain
 import (
 	"testing"
 
+	ics23 "github.com/cosmos/ics23/go"
+
 	"github.com/dojang-id/dojang/registry"
 )
 
@@ -28,4 +30,18 @@ func RemoveMember(t *testing.T, m *Machine, id string) {
 	// CheckTx reads the committed state: let it see this one as well.
 	m.check = newOverlay(m.committed())
 	o.mergeInto(m.check)
+}
+
+// LibraryProof is the tree library's own ICS 23 proof of a key.
+func LibraryProof(t *testing.T, m *Machine, key []byte) *ics23.CommitmentProof {
+	t.Helper()
+	tree, err := m.newest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := tree.GetProof(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }

@@ -114,13 +114,17 @@ func parseStep(op *ics23.InnerOp) (step, error) {
 	return s, nil
 }
 
-// expand is the ICS 23 proof of one leaf that a pruned tree shows with its value; nil when it does not. It is how other
-// implementations of ICS 23 can check what Evidence says; tests hold both forms against each other.
-func expand(root *evidence.TreeNode, key []byte) *ics23.CommitmentProof {
+// ICS23 is the ICS 23 membership proof (IavlSpec) of one leaf that an Evidence's tree shows with its value; nil when it
+// does not. With it other implementations of ICS 23 check what Evidence says. Errors: registry.ErrMalformed, registry.ErrLimit.
+func ICS23(tree, key []byte) (*ics23.CommitmentProof, error) {
+	root, err := evidence.DecodeTree(tree)
+	if err != nil {
+		return nil, err
+	}
 	var path []*ics23.InnerOp
 	leaf := walk(root, key, &path)
 	if leaf == nil {
-		return nil
+		return nil, nil
 	}
 	return &ics23.CommitmentProof{Proof: &ics23.CommitmentProof_Exist{Exist: &ics23.ExistenceProof{
 		Key: leaf.Key, Value: leaf.Value, Path: path,
@@ -128,7 +132,7 @@ func expand(root *evidence.TreeNode, key []byte) *ics23.CommitmentProof {
 			Hash: ics23.HashOp_SHA256, PrehashValue: ics23.HashOp_SHA256, Length: ics23.LengthOp_VAR_PROTO,
 			Prefix: binary.AppendVarint([]byte{0, 2}, int64(leaf.Version)),
 		},
-	}}}
+	}}}, nil
 }
 
 func walk(n *evidence.TreeNode, key []byte, path *[]*ics23.InnerOp) *evidence.TreeNode {

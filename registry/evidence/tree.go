@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"sort"
 
 	"github.com/dojang-id/dojang/registry"
@@ -201,84 +200,4 @@ func (t *tree) gapBefore(i int) bool {
 		return t.leaves[i].gap
 	}
 	return t.tail
-}
-
-// A TreeNode is a node of a pruned tree under construction; chain makes them of ICS 23 proofs.
-type TreeNode struct {
-	Hash        []byte    // pruned
-	Left, Right *TreeNode // inner
-	Height      uint64
-	Size        uint64
-	Version     uint64
-	Key, Value  []byte // leaf
-	Neighbour   bool   // leaf whose value does not matter
-}
-
-// EncodeTree is the pruned tree in preorder. Error: registry.ErrLimit, registry.ErrMalformed.
-func EncodeTree(n *TreeNode) ([]byte, error) {
-	b, err := n.append(nil, maxDepth)
-	if err != nil {
-		return nil, fmt.Errorf("encode state tree: %w", err)
-	}
-	return b, nil
-}
-
-// Digest is the IAVL hash of the node.
-func (n *TreeNode) Digest() [32]byte {
-	switch {
-	case n.Left != nil && n.Right != nil:
-		return innerHash(n.Height, n.Size, n.Version, n.Left.Digest(), n.Right.Digest())
-	case n.Key != nil:
-		return leafHash(n.Version, n.Key, sha256.Sum256(n.Value))
-	}
-	var h hash
-	copy(h[:], n.Hash)
-	return h
-}
-
-func innerHash(height, size, version uint64, left, right hash) hash {
-	var buf [112]byte
-	b := binary.AppendVarint(buf[:0], int64(height))
-	b = binary.AppendVarint(binary.AppendVarint(b, int64(size)), int64(version))
-	b = append(append(b, sha256.Size), left[:]...)
-	b = append(append(b, sha256.Size), right[:]...)
-	return sha256.Sum256(b)
-}
-
-func leafHash(version uint64, key []byte, value hash) hash {
-	var buf [256]byte
-	b := binary.AppendVarint(append(buf[:0], 0, 2), int64(version))
-	b = append(binary.AppendUvarint(b, uint64(len(key))), key...)
-	b = append(append(b, sha256.Size), value[:]...)
-	return sha256.Sum256(b)
-}
-
-func (n *TreeNode) append(b []byte, depth int) ([]byte, error) {
-	switch {
-	case depth == 0 || len(n.Key) > maxKey || len(n.Value) > maxValue:
-		return nil, registry.ErrLimit
-	case n.Left != nil && n.Right != nil:
-		b = binary.AppendUvarint(append(b, nodeInner), n.Height)
-		b = binary.AppendUvarint(binary.AppendUvarint(b, n.Size), n.Version)
-		b, err := n.Left.append(b, depth-1)
-		if err != nil {
-			return nil, err
-		}
-		return n.Right.append(b, depth-1)
-	case n.Key != nil:
-		kind := byte(nodeLeaf)
-		if n.Neighbour {
-			kind = nodeNeighbour
-		}
-		b = binary.AppendUvarint(append(b, kind), n.Version)
-		b = append(binary.AppendUvarint(b, uint64(len(n.Key))), n.Key...)
-		if n.Neighbour {
-			digest := sha256.Sum256(n.Value)
-			return append(b, digest[:]...), nil
-		}
-		return append(binary.AppendUvarint(b, uint64(len(n.Value))), n.Value...), nil
-	case len(n.Hash) == sha256.Size:
-		return append(append(b, nodePruned), n.Hash...), nil
-	}
-	return nil, registry.ErrMalformed
 }

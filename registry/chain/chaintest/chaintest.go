@@ -317,3 +317,18 @@ func (c *Chain) Evidence(q chain.Query) []byte {
 
 // Now is a moment after the newest block.
 func (c *Chain) Now() time.Time { return c.Time }
+
+// Shown are the facts of a state proof of the newest state, checked under a header made for it.
+func Shown(tb TB, c *Chain, p evidence.StateProof) *evidence.Facts {
+	tb.Helper()
+	h := c.nextHeader()
+	b, err := evidence.Build(evidence.Material{ChainID: c.Genesis.ChainID, Headers: []evidence.SignedHeader{c.Sign(h)}, State: evidence.StateProof{Tree: p.Tree}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f, err := evidence.Check(b, c.Trust(), h.Time)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
