@@ -30,7 +30,7 @@ var ErrOrder = errors.New("chain: call out of order")
 type Config struct {
 	KeepVersions uint64 // old states that can still be proven; 0: 100. Leaves are never pruned
 	CacheNodes   int    // tree nodes in memory, once for writing and once for reading; 0: 20,000
-	Verdicts     int    // bytes of transactions whose verified signatures are remembered; 0: 32 MiB
+	Verdicts     int    // bytes of transactions whose verified signatures are remembered; 0: 8 MiB
 	Sync         bool   // fsync each commit; without it the engine's own log replays what a power cut took
 }
 
@@ -64,7 +64,7 @@ func New(db iavldb.DB, cfg Config) (*Machine, error) {
 		cfg.CacheNodes = 20_000
 	}
 	if cfg.Verdicts == 0 {
-		cfg.Verdicts = 32 << 20
+		cfg.Verdicts = 8 << 20
 	}
 	// One batch a commit: above the default threshold the library flushes nodes before the root, and a crash in
 	// between leaves a version without a root. No fast storage: a second copy of every leaf to write.
