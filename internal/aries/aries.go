@@ -183,7 +183,6 @@ func (ours) Update(*diddoc.Doc, ...vdrapi.DIDMethodOption) error { return errRea
 func (ours) Deactivate(string, ...vdrapi.DIDMethodOption) error  { return errReadOnly }
 func (ours) Close() error                                        { return nil }
 
-
 // limitedTransport bounds what a web server may answer: the library reads bodies whole.
 type limitedTransport struct{ base http.RoundTripper }
 
