@@ -107,8 +107,16 @@ func fsckIssuer(ctx context.Context, db *sqldb.DB) ([]fsckRow, error) {
 }
 
 func fsckVerifier(ctx context.Context, db *sqldb.DB) ([]fsckRow, error) {
-	_, err := verifierstore.Open(ctx, db, nil)
-	return nil, err
+	st, err := verifierstore.Open(ctx, db, nil)
+	if err != nil {
+		return nil, err
+	}
+	found, err := st.Check(ctx)
+	var rows []fsckRow
+	for _, r := range found {
+		rows = append(rows, fsckRow{"verifier/" + r.ID, int64(r.Checked), int64(r.Violations)})
+	}
+	return rows, err
 }
 
 // fsckAudit walks every audit chain of a store.
