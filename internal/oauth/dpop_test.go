@@ -203,7 +203,7 @@ func TestVerifyAccess(t *testing.T) {
 		{"B30 bound token downgraded to Bearer", with, AccessToken{SchemeBearer, "tok"}, jkt, InvalidToken},
 		{"bearer token upgraded", with, AccessToken{SchemeDPoP, "tok"}, "", InvalidToken},
 		{"another token", with, AccessToken{SchemeDPoP, "tok2"}, jkt, InvalidDPoPProof},
-		{"another key", with, AccessToken{SchemeDPoP, "tok"}, "x" + jkt[1:], InvalidDPoPProof},
+		{"another key", with, AccessToken{SchemeDPoP, "tok"}, newSigner(t, keys.EdDSA).Public().Thumbprint(), InvalidDPoPProof},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
