@@ -42,7 +42,7 @@ type OfferedType struct {
 }
 
 // Offer reads a credential offer link, by value or by reference, and the issuer's metadata. Nothing is accepted yet.
-// Errors: ErrOffer, ErrUnreachable.
+// Errors: ErrOffer, ErrRefused, ErrUnreachable.
 func (h *Holder) Offer(ctx context.Context, link string) (*Offer, error) {
 	parsed, err := oid4vci.ParseOfferLink(link, h.cfg.AllowHTTP)
 	if err != nil {
@@ -89,8 +89,10 @@ func (h *Holder) Offer(ctx context.Context, link string) (*Offer, error) {
 		}
 		o.Types = append(o.Types, t)
 	}
-	o.as, err = h.authorizationServer(ctx, o.metadata, grant.AuthorizationServer)
-	return o, err
+	if o.as, err = h.authorizationServer(ctx, o.metadata, grant.AuthorizationServer); err != nil {
+		return nil, err
+	}
+	return o, nil
 }
 
 // maxOffered bounds what one offer makes this wallet do: ten keys and proofs a type.
