@@ -119,11 +119,5 @@ func (o *organisation) certify(dir string, rootKey keys.Signer, eku []asn1.Objec
 // url is the DID URL of the organisation's key.
 func (o *organisation) url() string { return o.did.URL(o.kid) }
 
-// signingKey signs operations that the organisation's own key may sign (status epochs).
-func (o *organisation) signingKey() (registry.SigningKey, error) {
-	public, err := registry.NewPublicKey(o.signer.Public().Crypto())
-	return registry.SigningKey{Role: o.url(), Public: public, Signer: o.signer}, err
-}
-
 // rootDigest is what the accreditation records.
 func (o *organisation) rootDigest() [32]byte { return sha256.Sum256(o.root.Raw) }

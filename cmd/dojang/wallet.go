@@ -58,7 +58,6 @@ type walletConfig struct {
 	origins  []string
 	lang     string
 	now      func() time.Time
-	secret   []byte        // nil: kept in a file beside the database
 	light    *light.Client // nil: one of its own
 	provider string        // URL of the wallet provider; "": none
 }
