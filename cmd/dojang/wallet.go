@@ -180,13 +180,24 @@ func (c *walletList) Run(e *env) error {
 			err = e.print(map[string]any{"id": card.ID, "vct": card.VCT, "label": card.Label, "issuer": card.Issuer,
 				"status": card.Status, "expires": card.Expires, "days_left": card.DaysLeft, "copies_left": card.CopiesLeft})
 		} else {
-			_, err = fmt.Fprintf(e.stdout, "%-28s %-14s %3d days left, %d copies  (%s)\n", card.Label, card.Status, card.DaysLeft, card.CopiesLeft, card.ID)
+			_, err = fmt.Fprintf(e.stdout, "%s %-14s %3d days left, %d copies  (%s)\n", pad(card.Label, 28), card.Status, card.DaysLeft, card.CopiesLeft, card.ID)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pad fills a label to a width on a terminal, where a Hangul syllable takes two columns.
+func pad(label string, width int) string {
+	for _, r := range label {
+		width--
+		if r >= 0x1100 {
+			width--
+		}
+	}
+	return label + strings.Repeat(" ", max(0, width))
 }
 
 type walletPresent struct {
