@@ -101,6 +101,17 @@ func (c *benchCmd) systems(e *env, ctx context.Context) (rows []bench.Row, err e
 	if err := issuertest.BenchRows(ctx, c.Area, c.Full, yield); err != nil {
 		return rows, err
 	}
+	if c.Area == "" || strings.HasPrefix("ops/", c.Area) || strings.HasPrefix(c.Area, "ops/") {
+		ops, err := coldStart(ctx)
+		if err != nil {
+			return rows, err
+		}
+		for _, row := range ops {
+			if err := yield(row); err != nil {
+				return rows, err
+			}
+		}
+	}
 	if c.Area != "registry" && !strings.HasPrefix(c.Area, "registry/") {
 		return rows, nil // minutes of their own: `dojang bench registry`
 	}

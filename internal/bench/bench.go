@@ -27,7 +27,7 @@ type Case struct {
 // Loops are the bodies of a case. i counts iterations; fixtures are picked by i, never memoised across iterations.
 type Loops struct {
 	Op    func(i int) error
-	Floor func(i int) error // the physical limit of the same work; nil: no floor, ratio 0
+	Floor func(i int) error // the physical limit of one unit (see Per); nil: no floor, ratio 0
 	// Corrupt feeds one corrupted input a round and returns an error when it was accepted: the row is void then.
 	Corrupt func(round int) error
 	// Per is the number of units one Op does (entries, claims, credentials); 0 means 1.
