@@ -10,7 +10,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -182,10 +184,26 @@ func (r Row) Print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
-	noisy := ""
-	if r.Noisy {
-		noisy = "  noisy"
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-34s", r.Name)
+	if r.NsOp > 0 {
+		fmt.Fprintf(&b, " %12.0f ns/op", r.NsOp)
 	}
-	_, err := fmt.Fprintf(w, "%-34s %12.0f ns/op %12.0f floor  ratio %6.2f  %10.0f/s%s\n", r.Name, r.NsOp, r.FloorNs, r.Ratio, r.PerS, noisy)
+	if r.FloorNs > 0 {
+		fmt.Fprintf(&b, "  floor %10.0f  ratio %5.2f", r.FloorNs, r.Ratio)
+	}
+	if r.PerS > 0 {
+		fmt.Fprintf(&b, "  %9.0f/s", r.PerS)
+	}
+	if r.P50Ms > 0 {
+		fmt.Fprintf(&b, "  p50 %.2f ms  p99 %.2f ms", r.P50Ms, r.P99Ms)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Extra)) {
+		fmt.Fprintf(&b, "  %s %.2f", name, r.Extra[name])
+	}
+	if r.Noisy {
+		b.WriteString("  noisy")
+	}
+	_, err := fmt.Fprintln(w, b.String())
 	return err
 }
