@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/registry"
@@ -122,6 +123,26 @@ func (eco *ecosystem) database(ctx context.Context, party string) (*sqldb.DB, er
 		eco.onClose(func() { db.Close() })
 	}
 	return db, err
+}
+
+// open gives a party its database, its audit log and the secret that seals what it keeps.
+func (eco *ecosystem) open(ctx context.Context, party string) (db *sqldb.DB, log *audit.Log, secret []byte, err error) {
+	vault, err := eco.keys(party)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if secret, err = vault.Secret(party); err != nil {
+		return nil, nil, nil, err
+	}
+	pseudonyms, err := vault.Secret("audit")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if log, err = audit.New(audit.Config{Now: eco.clock.Now, PseudonymKey: pseudonyms}); err != nil {
+		return nil, nil, nil, err
+	}
+	db, err = eco.database(ctx, party)
+	return db, log, secret, err
 }
 
 // sub is a folder of the data directory.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/ttlkv"
 	"github.com/dojang-id/dojang/issuer"
@@ -52,23 +51,7 @@ func (eco *ecosystem) startIssuer(ctx context.Context) error {
 }
 
 func (eco *ecosystem) openIssuer(ctx context.Context) (*issuer.Issuer, *store.Store, error) {
-	db, err := eco.database(ctx, "issuer")
-	if err != nil {
-		return nil, nil, err
-	}
-	vault, err := eco.keys("issuer")
-	if err != nil {
-		return nil, nil, err
-	}
-	secret, err := vault.Secret("issuer")
-	if err != nil {
-		return nil, nil, err
-	}
-	pseudonyms, err := vault.Secret("audit")
-	if err != nil {
-		return nil, nil, err
-	}
-	log, err := audit.New(audit.Config{Now: eco.clock.Now, PseudonymKey: pseudonyms})
+	db, log, secret, err := eco.open(ctx, "issuer")
 	if err != nil {
 		return nil, nil, err
 	}

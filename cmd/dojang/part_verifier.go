@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/registry"
@@ -87,23 +86,7 @@ func keepHouse(ctx context.Context, eco *ecosystem, v *verifier.Verifier, desk *
 }
 
 func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, trust evidence.Trust) (*verifier.Desk, *store.Store, error) {
-	db, err := eco.database(ctx, "verifier")
-	if err != nil {
-		return nil, nil, err
-	}
-	vault, err := eco.keys("verifier")
-	if err != nil {
-		return nil, nil, err
-	}
-	secret, err := vault.Secret("verifier")
-	if err != nil {
-		return nil, nil, err
-	}
-	pseudonyms, err := vault.Secret("audit")
-	if err != nil {
-		return nil, nil, err
-	}
-	log, err := audit.New(audit.Config{Now: eco.clock.Now, PseudonymKey: pseudonyms})
+	db, log, secret, err := eco.open(ctx, "verifier")
 	if err != nil {
 		return nil, nil, err
 	}
