@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
+	"syscall"
 )
 
 // ports of the demo's listeners. They are part of the data: DIDs, credentials and accreditations name these URLs.
@@ -87,8 +89,10 @@ func splitListen(listen string) (port int, err error) {
 	return port, nil
 }
 
-// freePorts finds ports that are free now on both loopback families.
+// freePorts finds ports that are free now on both loopback families. They lie below those that systems hand out to outgoing
+// connections: a later start must find them free again.
 func freePorts(list []*int) error {
+	const from, to = 15000, 32000
 	var held []net.Listener
 	defer func() {
 		for _, l := range held {
@@ -97,18 +101,22 @@ func freePorts(list []*int) error {
 	}()
 	for _, port := range list {
 		for attempt := 0; ; attempt++ {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if attempt > 1000 {
+				return errors.New("no free ports")
+			}
+			*port = from + rand.IntN(to-from)
+			four, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(*port)))
 			if err != nil {
-				return err
+				continue
 			}
-			held = append(held, l)
-			*port = l.Addr().(*net.TCPAddr).Port
-			if six, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(*port))); err == nil {
+			held = append(held, four)
+			six, err := net.Listen("tcp", net.JoinHostPort("::1", strconv.Itoa(*port)))
+			if err == nil {
 				held = append(held, six)
-				break
-			} else if attempt > 20 {
-				break // no IPv6 here
+			} else if errors.Is(err, syscall.EADDRINUSE) {
+				continue
 			}
+			break // without IPv6 here, one family is enough
 		}
 	}
 	return nil
