@@ -77,8 +77,11 @@ func (l *addressLimits) take(a netip.Addr, now time.Time) time.Duration {
 	t := now.UnixNano()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	next := max(s.at[a], t) + l.interval
+	// Further ahead than a burst is only what a clock left that went back since: a used-up burst, no lock-out (K09).
+	at := min(max(s.at[a], t), t+l.burst)
+	next := at + l.interval
 	if early := next - l.burst - t; early > 0 {
+		s.at[a] = at
 		return time.Duration(early)
 	}
 	if len(s.at) >= maxAddresses {

@@ -375,6 +375,21 @@ func TestAddressLimit(t *testing.T) {
 	if res := from("192.0.2.1:7", ""); res.StatusCode != 200 {
 		t.Errorf("after a pause: %d", res.StatusCode)
 	}
+	t.Run("K09 the clock goes back an hour", func(t *testing.T) {
+		for range 4 {
+			from("192.0.2.77:5", "")
+		}
+		now = now.Add(-time.Hour)
+		res := from("192.0.2.77:5", "")
+		if res.Header.Get("Retry-After") != "1" {
+			t.Errorf("Retry-After %q", res.Header.Get("Retry-After"))
+		}
+		problem(t, res, 429, "too-many-requests")
+		now = now.Add(time.Second)
+		if res := from("192.0.2.77:5", ""); res.StatusCode != 200 {
+			t.Errorf("%d a second later", res.StatusCode)
+		}
+	})
 }
 
 func TestStream(t *testing.T) {

@@ -7,15 +7,17 @@ import (
 )
 
 // gcra is the generic cell rate algorithm in microseconds: each event moves a key's theoretical arrival time by one
-// interval; an event that would move it more than burst ahead of now is refused.
+// interval; an event that would move it more than burst ahead of now is refused. No event leaves it further ahead than
+// that: one that is comes from a clock that went back since, and counts as a used-up burst, not as a lock-out (K09).
 type gcra struct {
 	interval int64 // between events at the steady rate
 	burst    int64 // interval × burst
 }
 
-// take returns the new arrival time, or how long to wait.
+// take returns the arrival time to keep, and how long to wait when the event is refused.
 func (g gcra) take(now, at int64) (next int64, retry time.Duration) {
-	next = max(at, now) + g.interval
+	at = min(max(at, now), now+g.burst)
+	next = at + g.interval
 	if early := next - g.burst - now; early > 0 {
 		return at, time.Duration(early) * time.Microsecond
 	}

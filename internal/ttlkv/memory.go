@@ -155,10 +155,10 @@ func (m *memory) reserve(_ context.Context, key string, g gcra) (string, time.Du
 	defer p.mu.Unlock()
 	i, _ := p.live(key, now)
 	next, retry := g.take(now.UnixMicro(), i.n)
-	if retry > 0 {
+	if retry > 0 && next == i.n {
 		return key, retry, nil
 	}
-	return key, 0, p.put(key, item{n: next, expires: time.UnixMicro(next)}, now, m.limit)
+	return key, retry, p.put(key, item{n: next, expires: time.UnixMicro(next)}, now, m.limit)
 }
 
 func (m *memory) del(_ context.Context, key string) error {

@@ -33,13 +33,21 @@ return {KEYS[1], n, left}`)
 	reserveScript = redis.NewScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
-local at = tonumber(redis.call('GET', KEYS[1]) or '0')
+local kept = tonumber(redis.call('GET', KEYS[1]) or '0')
+local most = now + tonumber(ARGV[2])
+local at = kept
 if at < now then at = now end
+if at > most then at = most end
 local next = at + tonumber(ARGV[1])
 local retry = next - tonumber(ARGV[2]) - now
-if retry > 0 then return {KEYS[1], retry} end
+if retry > 0 then
+  if at == kept then return {KEYS[1], retry} end
+  next = at
+else
+  retry = 0
+end
 redis.call('SET', KEYS[1], string.format('%d', next), 'PX', math.ceil((next - now) / 1000) + 1)
-return {KEYS[1], 0}`)
+return {KEYS[1], retry}`)
 )
 
 func openRedis(ctx context.Context, url string) (*redisStore, error) {

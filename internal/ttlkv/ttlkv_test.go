@@ -23,7 +23,8 @@ type world struct {
 	second *ttlkv.Store
 	pass   func(time.Duration)
 	flush  func()
-	swap   func(from, to string) // make key "to" answer with the value of key "from"
+	swap   func(from, to string)               // make key "to" answer with the value of key "from"
+	back   func(limit string, d time.Duration) // the clock of a limiter's key goes back
 }
 
 // clock is the twin's.
@@ -38,7 +39,7 @@ func each(t *testing.T, f func(*testing.T, *world)) {
 	t.Run("twin", func(t *testing.T) {
 		c := newClock()
 		s := open(t, ttlkv.Config{Now: c.now, Prefix: "test:"})
-		f(t, &world{store: s, second: s, pass: c.pass})
+		f(t, &world{store: s, second: s, pass: c.pass, back: func(_ string, d time.Duration) { c.pass(-d) }})
 	})
 	url := os.Getenv("DOJANG_TEST_REDIS")
 	if url == "" {
@@ -64,6 +65,10 @@ func each(t *testing.T, f func(*testing.T, *world)) {
 			},
 			swap: func(from, to string) {
 				raw.Set(background(), prefix+to, raw.Get(background(), prefix+from).Val(), time.Minute)
+			},
+			back: func(limit string, d time.Duration) { // the server's clock is not ours to move: the key's time is
+				raw.IncrBy(background(), prefix+"limit:"+limit, d.Microseconds())
+				raw.Expire(background(), prefix+"limit:"+limit, 2*d)
 			}})
 	})
 }
@@ -304,6 +309,20 @@ func TestLimiter(t *testing.T) {
 		if allowed != 2 {
 			t.Errorf("%d allowed after 450 ms", allowed)
 		}
+		t.Run("K09 the clock goes back an hour", func(t *testing.T) {
+			w.back("token:192.0.2.1", time.Hour)
+			ok, retry := l.Allow(t.Context(), "192.0.2.1")
+			if ok || retry > 250*time.Millisecond {
+				t.Fatalf("%v, wait %v: a used-up burst at most, not an hour", ok, retry)
+			}
+			w.pass(retry + 10*time.Millisecond)
+			if ok, retry := l.Allow(t.Context(), "192.0.2.1"); !ok {
+				t.Errorf("wait %v more", retry)
+			}
+			if ok, _ := l.Allow(t.Context(), "192.0.2.1"); ok {
+				t.Error("the whole burst is back")
+			}
+		})
 	})
 	for _, cfg := range []ttlkv.LimiterConfig{{}, {Name: "x", Rate: 1}, {Name: "x", Burst: 1}, {Name: "x", Rate: -1, Burst: 1}} {
 		cfg.Store = open(t, ttlkv.Config{})
