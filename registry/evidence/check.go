@@ -214,13 +214,14 @@ func (t *trusted) learn(h *SignedHeader, sets []ValidatorSet) {
 }
 
 // verify is the engine's light client rule: two thirds of a set that is trusted, or one third of the newest trusted set
-// and two thirds of its own. Every vote given must hold.
+// and two thirds of its own. Every vote given must hold. In a set that is not trusted yet no key stands twice: the vote
+// of one trusted validator would count as many.
 func (t *trusted) verify(h *SignedHeader, top hash, sets []ValidatorSet) error {
 	own, direct := t.find(h.Header.Validators, sets)
 	if own == nil {
 		return errSet
 	}
-	if !direct && h.Header.Height <= t.height {
+	if !direct && (h.Header.Height <= t.height || !own.distinct()) {
 		return errSet
 	}
 	total, ok := own.power()
@@ -268,6 +269,14 @@ func (t *trusted) find(want []byte, sets []ValidatorSet) (set ValidatorSet, dire
 		}
 	}
 	return nil, false
+}
+
+func (s ValidatorSet) distinct() bool {
+	seen := make(map[[32]byte]bool, len(s))
+	for i := range s {
+		seen[s[i].PublicKey] = true
+	}
+	return len(seen) == len(s)
 }
 
 func (s ValidatorSet) powerOf(key [32]byte) int64 {

@@ -91,10 +91,12 @@ func (f *Facts) was(height uint64, t time.Time) (bool, error) {
 // at that moment; ErrUnavailable: neither the fact nor its absence is shown.
 func factAt[T any](f *Facts, family registry.Family, t time.Time) (*T, registry.Leaf, error) {
 	b, err := f.tree.get(family.Latest())
-	if errors.Is(err, registry.ErrNotFound) {
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
 		return nil, registry.Leaf{}, err // what never was has no history
-	}
-	if t.IsZero() && err == nil {
+	case t.IsZero() && err != nil:
+		return nil, registry.Leaf{}, err // an old fact says nothing about the newest
+	case t.IsZero():
 		return decode[T](b)
 	}
 	for i := range f.tree.leaves {
