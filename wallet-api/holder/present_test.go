@@ -121,13 +121,15 @@ func TestCopies(t *testing.T) {
 		if _, err := w.Present(t.Context(), c); !errors.Is(err, holder.ErrUnreachable) {
 			t.Fatal(err)
 		}
+		w.shop.mu.Lock() // handlers hold it
 		if marked != 1 || w.marked(t) != 1 {
 			t.Errorf("%d copies were marked when the answer arrived, %d afterwards", marked, w.marked(t))
 		}
+		delete(w.shop.instead, "/response")
+		w.shop.mu.Unlock()
 		if s := must(w.Submissions(t.Context()))(t); len(s) != 1 || s[0].Outcome != "prepared" {
 			t.Errorf("history %+v", s)
 		}
-		delete(w.shop.instead, "/response")
 		must(w.Present(t.Context(), c))(t) // again: the same copy
 		if w.marked(t) != 1 || len(w.shop.shown) != 1 {
 			t.Errorf("%d copies marked, %d shown (%v)", w.marked(t), len(w.shop.shown), w.shop.failed)

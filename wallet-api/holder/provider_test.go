@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -53,7 +54,7 @@ func withProvider(t *testing.T) (*world, *provider) {
 		URL: origin, ClientID: "dojang-wallet", WalletName: "공동지갑", Signer: signer, Kid: "did:dojang:demo:Provider1#attestation-1",
 		DB: p.db, Secret: make([]byte, 32), Now: w.now,
 	}))(t)
-	server := must(web.New(web.Config{Provider: p.Provider}))(t)
+	server := must(web.New(web.Config{Provider: p.Provider, Mux: httpd.MuxConfig{Log: slog.New(slog.DiscardHandler)}, Log: slog.New(slog.DiscardHandler)}))(t)
 	public = server.Public()
 	w.agency.wallet = func(h *keys.Header) (*keys.PublicKey, error) {
 		p.mu.Lock()
