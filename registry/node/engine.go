@@ -100,7 +100,7 @@ func (c engineConfig) settings() *cmtcfg.Config {
 // openEngine opens the stores and replays what the application has not seen yet.
 func openEngine(c engineConfig) (*engine, error) {
 	e := &engine{dbs: &databases{dir: filepath.Join(c.Home, dataDir)}, chainID: c.Genesis.ChainID, solo: len(c.Genesis.Validators) == 1}
-	node, err := cmtnode.NewNode(c.settings(), c.Signer, c.NodeKey, proxy.NewLocalClientCreator(c.App),
+	node, err := cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewLocalClientCreator(c.App),
 		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, e.dbs.provide,
 		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
 	if err != nil {

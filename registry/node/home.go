@@ -16,6 +16,7 @@ import (
 	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
 )
 
@@ -25,9 +26,11 @@ import (
 //	validator_key.json    signs blocks; never copy it to a second running node
 //	validator_state.json  what was signed last, fsynced before a signature leaves; never restore it from a backup
 //	node_key.json         names this node to its peers
-//	sponsor.pem           signs envelopes as a member (PKCS #8, Ed25519)
-//	data/                 the engine's stores and the chain's state
+//	sponsor.pem           signs envelopes as a member (PKCS #8, Ed25519); development only
+//	data/                 the engine's stores, the chain's state, and the headers that date its facts
+//	snapshots/            states for newcomers (Snapshots)
 //	status/               published status lists (StatusStore)
+//	lock                  held by the process that runs on the home
 const (
 	genesisFile = "genesis.json"
 	sponsorFile = "sponsor.pem"
@@ -44,8 +47,27 @@ type Identity struct {
 // ErrExists: the home folder already belongs to a network.
 var ErrExists = errors.New("node: home already has a genesis")
 
-// Init makes the keys of a new node in home, or reads those that are there.
+// Init makes the keys of a new node in home, or reads those that are there, with a plain sponsor key: for development
+// networks. Elsewhere InitValidator, and the sponsor key comes from a key store.
 func Init(home string) (Identity, error) {
+	id, err := InitValidator(home)
+	if err != nil {
+		return Identity{}, err
+	}
+	sponsor, err := loadSponsor(home)
+	if errors.Is(err, fs.ErrNotExist) {
+		sponsor, err = newSponsor(home)
+	}
+	if err != nil {
+		return Identity{}, fmt.Errorf("init node: %w", err)
+	}
+	id.Sponsor = sponsor.Public().(ed25519.PublicKey)
+	return id, nil
+}
+
+// InitValidator makes the validator's and the node's own key in home, or reads those that are there; Identity.Sponsor
+// stays empty.
+func InitValidator(home string) (Identity, error) {
 	if err := os.MkdirAll(filepath.Join(home, dataDir), 0o700); err != nil {
 		return Identity{}, fmt.Errorf("init node: %w", err)
 	}
@@ -57,15 +79,7 @@ func Init(home string) (Identity, error) {
 	if err != nil {
 		return Identity{}, fmt.Errorf("init node: %w", err)
 	}
-	sponsor, err := loadSponsor(home)
-	if errors.Is(err, fs.ErrNotExist) {
-		sponsor, err = newSponsor(home)
-	}
-	if err != nil {
-		return Identity{}, fmt.Errorf("init node: %w", err)
-	}
-	return Identity{Validator: ed25519.PublicKey(signer.Key.PubKey.Bytes()), PeerID: string(nodeKey.ID()),
-		Sponsor: sponsor.Public().(ed25519.PublicKey)}, nil
+	return Identity{Validator: ed25519.PublicKey(signer.Key.PubKey.Bytes()), PeerID: string(nodeKey.ID())}, nil
 }
 
 // loadSigner reads the validator's key and sign state. Only a node that has neither may make them: a lost sign state
@@ -125,6 +139,31 @@ func loadSponsor(home string) (ed25519.PrivateKey, error) {
 		return nil, errors.New("sponsor key: not Ed25519")
 	}
 	return ed, nil
+}
+
+// durableSigner is the validator's key. The library writes its sign state synchronously and renames it into place, but
+// leaves the folder to the kernel: a power cut could bring the older state back, and with it a second signature.
+type durableSigner struct {
+	*privval.FilePV
+	dir string
+}
+
+var _ types.PrivValidator = durableSigner{}
+
+// SignVote implements types.PrivValidator.
+func (s durableSigner) SignVote(chainID string, vote *cmtproto.Vote) error {
+	if err := s.FilePV.SignVote(chainID, vote); err != nil {
+		return err
+	}
+	return syncDir(s.dir)
+}
+
+// SignProposal implements types.PrivValidator.
+func (s durableSigner) SignProposal(chainID string, proposal *cmtproto.Proposal) error {
+	if err := s.FilePV.SignProposal(chainID, proposal); err != nil {
+		return err
+	}
+	return syncDir(s.dir)
 }
 
 func loadGenesis(home string) (*types.GenesisDoc, error) {

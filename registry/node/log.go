@@ -21,7 +21,9 @@ func (l engineLog) Info(msg string, keyvals ...any) { l.log(slog.LevelDebug, msg
 
 func (l engineLog) Error(msg string, keyvals ...any) {
 	level := slog.LevelError
-	if strings.Contains(msg, "as transport is closed") || strings.HasPrefix(msg, "Error closing") { // a stop, not a fault
+	// A stop, not a fault.
+	if strings.Contains(msg, "as transport is closed") || strings.HasPrefix(msg, "Error closing") || strings.HasPrefix(msg, "Error stopping") ||
+		msg == "error while stopping peer" {
 		level = slog.LevelDebug
 	}
 	l.log(level, msg, keyvals)

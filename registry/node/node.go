@@ -30,8 +30,12 @@ type Config struct {
 	// moment, each may close the other's connection and wait for half a minute to notice.
 	Peers   []string
 	Allowed []string // ids of nodes that may connect, beside Peers; nobody else may
-	// Sponsor signs envelopes; nil: the plain key file in Home, in a development network only.
+	// Allow is asked about ids that Allowed and Peers do not name, so that an operator can admit a node without a restart.
+	Allow func(id string) bool
+	// Sponsor signs envelopes as Member; nil: the plain key file in Home in a development network, otherwise nothing is
+	// signed and the node is for readers only.
 	Sponsor crypto.Signer
+	Member  string // whose gateway this is; "": the founding member whose sponsor key Sponsor is
 	// Statuses keeps published lists; nil: <Home>/status. Hand in one that a status host shares.
 	Statuses *StatusStore
 	// Fetch gets lists from issuers' publishers; nil: none are fetched.
@@ -72,6 +76,7 @@ type running struct {
 	machine  *chain.Machine
 	gateway  *gateway
 	follower *follower
+	keeper   *keeper
 	proofs   *proofCache
 	docs     documentCache
 	newest   atomic.Uint64 // height of the newest decided header
@@ -131,7 +136,7 @@ func (n *Node) findSponsor() error {
 	signer := n.cfg.Sponsor
 	if signer == nil {
 		if !n.chain.Development {
-			return errors.New("node: Config.Sponsor is required outside of development networks")
+			return nil
 		}
 		key, err := loadSponsor(n.cfg.Home)
 		if err != nil {
@@ -147,6 +152,9 @@ func (n *Node) findSponsor() error {
 		if key, err := registry.ParseJWK(m.SponsorKey); err == nil && bytes.Equal(key, public) {
 			n.member = m.ID
 		}
+	}
+	if n.cfg.Member != "" { // one that came later stands in the state, which the envelopes are checked against
+		n.member = n.cfg.Member
 	}
 	n.sponsor = registry.SigningKey{Role: n.member, Public: public, Signer: rawSigner{signer}}
 	return nil
@@ -184,7 +192,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("open state: %w", err), db.Close())
 	}
 	r := &running{machine: machine, proofs: newProofCache(), watch: make(chan struct{})}
-	app := &application{machine: machine, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...),
+	app := &application{machine: machine, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onHeader:   func(h uint64) { r.header(h) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
@@ -201,6 +209,12 @@ func (n *Node) Start(ctx context.Context) error {
 	if err == nil {
 		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))
 		err = r.engine.start()
+	}
+	if err == nil {
+		r.keeper = &keeper{sw: r.engine.node.Switch(), peers: n.cfg.Peers, silent: n.Heartbeat() + silentMargin, log: n.cfg.Logger}
+		if err = r.keeper.start(); err != nil {
+			err = errors.Join(err, r.engine.stop(ctx))
+		}
 	}
 	if err != nil {
 		r.gateway.stop()
@@ -225,6 +239,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if r.follower != nil {
 		r.follower.stop()
 	}
+	r.keeper.stop()
 	err := r.engine.stop(ctx)
 	r.gateway.stop()
 	r.wake()

@@ -119,6 +119,10 @@ func writeFile(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	return syncDir(dir)
+}
+
+func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

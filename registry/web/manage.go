@@ -2,7 +2,10 @@ package web
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -16,13 +19,35 @@ type memberJSON struct {
 
 type nodeOutput struct {
 	Body struct {
-		Network     string       `json:"network"`
-		ChainID     string       `json:"chain_id"`
-		Development bool         `json:"development"`
-		HeartbeatMS int64        `json:"heartbeat_ms"`
-		Health      healthJSON   `json:"health"`
-		Members     []memberJSON `json:"members"`
+		Network     string          `json:"network"`
+		ChainID     string          `json:"chain_id"`
+		Development bool            `json:"development"`
+		HeartbeatMS int64           `json:"heartbeat_ms"`
+		NodeID      string          `json:"node_id" doc:"Names the node to its peers"`
+		Health      healthJSON      `json:"health"`
+		Members     []memberJSON    `json:"members"`
+		Peers       []peerJSON      `json:"peers" doc:"Connected now"`
+		Validators  []validatorJSON `json:"validators" doc:"Of the newest header"`
 	}
+}
+
+type peerJSON struct {
+	ID        string  `json:"id"`
+	Address   string  `json:"address"`
+	Outbound  bool    `json:"outbound"`
+	Connected float64 `json:"connected_s"`
+}
+
+type validatorJSON struct {
+	PublicKey string `json:"public_key" doc:"Ed25519, base64url"`
+	Name      string `json:"name,omitempty" doc:"Of a founder, from the genesis"`
+	Power     int64  `json:"power"`
+	Signed    bool   `json:"signed" doc:"Its vote is in the newest commit"`
+	Self      bool   `json:"self,omitempty" doc:"This node's own"`
+}
+
+type trustOutput struct {
+	Body json.RawMessage
 }
 
 type listsOutput struct {
@@ -61,6 +86,8 @@ func (s *Server) manage() error {
 		Security: []map[string][]string{}}, s.manageHealth)
 	huma.Register(api, huma.Operation{OperationID: "node", Method: http.MethodGet, Path: "/v1/node", Summary: "The node and its network"}, s.manageNode)
 	huma.Register(api, huma.Operation{OperationID: "status-lists", Method: http.MethodGet, Path: "/v1/status-lists", Summary: "Served status lists"}, s.manageLists)
+	huma.Register(api, huma.Operation{OperationID: "trust", Method: http.MethodGet, Path: "/v1/trust",
+		Summary: "A trust file that begins at the newest header, for whoever believes this node"}, s.manageTrust)
 	huma.Register(api, huma.Operation{OperationID: "submit", Method: http.MethodPost, Path: "/v1/operations", Summary: "Submit signed operations"}, s.manageSubmit)
 	return nil
 }
@@ -84,7 +111,31 @@ func (s *Server) manageNode(context.Context, *struct{}) (*nodeOutput, error) {
 	for _, m := range n.Members() {
 		out.Body.Members = append(out.Body.Members, memberJSON{ID: m.ID, Name: m.Name})
 	}
+	out.Body.NodeID, out.Body.Peers, out.Body.Validators = n.ID(), []peerJSON{}, []validatorJSON{}
+	for _, p := range n.Peers() {
+		out.Body.Peers = append(out.Body.Peers, peerJSON{ID: p.ID, Address: p.Address, Outbound: p.Outbound, Connected: p.Since.Seconds()})
+	}
+	validators, err := n.Validators()
+	if err != nil { // no header yet
+		return out, nil
+	}
+	for _, v := range validators {
+		out.Body.Validators = append(out.Body.Validators, validatorJSON{PublicKey: base64.RawURLEncoding.EncodeToString(v.PublicKey[:]),
+			Name: v.Name, Power: v.Power, Signed: v.Signed, Self: v.Self})
+	}
 	return out, nil
+}
+
+// trustFor is how long a trust file of one's own node may be used.
+const trustFor = 365 * 24 * time.Hour
+
+func (s *Server) manageTrust(context.Context, *struct{}) (*trustOutput, error) {
+	trust, err := s.cfg.Node.Trust(s.cfg.Now().Add(trustFor))
+	if err != nil {
+		return nil, err
+	}
+	raw, err := trust.Marshal()
+	return &trustOutput{Body: raw}, err
 }
 
 func (s *Server) manageLists(context.Context, *struct{}) (*listsOutput, error) {
