@@ -1,9 +1,11 @@
 package chain
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 )
 
 // pending is an executed block that is not committed.
@@ -53,6 +55,9 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 	if m.first == 0 || (m.height == 0 && b.Height != m.first) || (m.height != 0 && b.Height != m.height+1) || m.pending != nil {
 		return nil, nil, ErrOrder
 	}
+	if b.Point != ([96]byte{}) && (evidence.Point{Height: b.Height, Time: b.Time, Nodes: b.Point}).Hash() != b.Hash {
+		return nil, nil, errors.New("chain: a block's point does not give its hash")
+	}
 	base := treeReader{m.tree}
 	params, _, err := readFact[registry.ParamsFact](base, registry.ParamsFamily())
 	if err != nil {
@@ -75,7 +80,7 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 			return nil, nil, err
 		}
 	}
-	p.records = append(p.records, record{headerRecord(b.Height), marshalHeader(b.Hash, b.Time)})
+	p.records = append(p.records, b.record())
 	if err := m.apply(r.state); err != nil {
 		return nil, nil, err
 	}
@@ -142,12 +147,12 @@ func (m *Machine) writeRecords(records []record) error {
 // pruneEvery spreads the cost of pruning.
 const pruneEvery = 20
 
-// prune drops old versions of the tree, never a leaf of the newest.
+// prune drops old versions of the tree, never a leaf of the newest, and none that is being exported.
 func (m *Machine) prune() error {
 	if m.height <= m.cfg.KeepVersions {
 		return nil
 	}
-	to := m.height - m.cfg.KeepVersions
+	to := min(m.height-m.cfg.KeepVersions, m.oldestHeld(m.height)-1)
 	if to < m.first || to < m.pruned+pruneEvery {
 		return nil
 	}

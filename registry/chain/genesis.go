@@ -107,7 +107,7 @@ func (m *Machine) InitGenesis(g Genesis, height uint64) (appHash []byte, err err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.height != 0 || height == 0 {
+	if m.height != 0 || height == 0 || m.restoring {
 		return nil, ErrOrder
 	}
 	m.tree.Rollback() // an engine that died before the first commit calls again

@@ -3,14 +3,17 @@ package chain
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"github.com/transparency-dev/merkle/compact"
 	"github.com/transparency-dev/merkle/rfc6962"
 
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 )
 
 // emptyRoot is the root of a header tree without leaves (RFC 6962 section 2.1).
@@ -19,8 +22,9 @@ var emptyRoot = sha256.Sum256(nil)
 // Records beside the tree, in the same store. They are written before the version that they belong to, under keys that
 // name their height or place: a crash in between leaves records that the replayed block writes again, byte for byte.
 //
-//	x/h/<height8>         hash (32), seconds (8), nanoseconds (4) of the header of a height
+//	x/h/<height8>         hash (32), seconds (8), nanoseconds (4), point (96, unless the engine gave none) of the header of a height
 //	x/n/<level1><index8>  a node of the header tree
+//	x/restoring           a snapshot is being taken: what is here is not a state yet
 func headerRecord(height uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte("x/h/"), height)
 }
@@ -29,22 +33,51 @@ func nodeRecord(level uint, index uint64) []byte {
 	return binary.BigEndian.AppendUint64(append([]byte("x/n/"), byte(level)), index)
 }
 
-func marshalHeader(hash [32]byte, t time.Time) []byte {
-	b := binary.BigEndian.AppendUint64(hash[:], uint64(t.Unix()))
-	return binary.BigEndian.AppendUint32(b, uint32(t.Nanosecond()))
+func (b *Block) record() record {
+	value := appendStamp(slices.Clone(b.Hash[:]), b.Time)
+	if b.Point != ([96]byte{}) {
+		value = append(value, b.Point[:]...)
+	}
+	return record{headerRecord(b.Height), value}
 }
 
 // header reads the record of an executed block.
 func (m *Machine) header(height uint64) (hash [32]byte, t time.Time, err error) {
+	b, err := m.headerRecord(height)
+	if err != nil {
+		return hash, t, err
+	}
+	return [32]byte(b[:32]), readStamp(b[32:]), nil
+}
+
+func (m *Machine) headerRecord(height uint64) ([]byte, error) {
 	b, err := m.db.Get(headerRecord(height))
 	if err != nil {
-		return hash, t, fmt.Errorf("chain: read header record: %w", err)
+		return nil, fmt.Errorf("chain: read header record: %w", err)
 	}
-	if len(b) != 44 {
-		return hash, t, registry.ErrNotFound
+	if len(b) != 44 && len(b) != 44+96 {
+		return nil, registry.ErrNotFound
 	}
-	t = time.Unix(int64(binary.BigEndian.Uint64(b[32:])), int64(binary.BigEndian.Uint32(b[40:]))).UTC()
-	return [32]byte(b[:32]), t, nil
+	return b, nil
+}
+
+// ErrPoints: the engine gave no Block.Point for a header, so that it cannot be shown from here.
+var ErrPoints = errors.New("chain: header without its point")
+
+// Point is what shows a header of a committed block under the header tree; it outlives the engine's blocks.
+// Errors: registry.ErrNotFound, ErrPoints.
+func (m *Machine) Point(height uint64) (evidence.Point, error) {
+	if info := m.Info(); height < info.First || height > info.Height {
+		return evidence.Point{}, registry.ErrNotFound
+	}
+	b, err := m.headerRecord(height)
+	if err != nil {
+		return evidence.Point{}, err
+	}
+	if len(b) == 44 {
+		return evidence.Point{}, ErrPoints
+	}
+	return evidence.Point{Height: height, Time: readStamp(b[32:]), Nodes: [96]byte(b[44:])}, nil
 }
 
 // Header is the hash and the time of the header of a committed block. Error: registry.ErrNotFound.

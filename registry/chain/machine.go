@@ -50,6 +50,12 @@ type Machine struct {
 	lastTime time.Time
 	pending  *pending // executed, not committed
 	pruned   uint64   // versions up to here are gone
+	changed  uint64   // newest version whose block changed the state
+	// restoring: the store holds parts of a snapshot.
+	restoring bool
+
+	heldMu sync.Mutex
+	held   map[uint64]int // versions that must not be pruned; under heldMu
 
 	checkMu sync.Mutex // taken after mu
 	check   *overlay   // state of CheckTx since the last commit
@@ -66,22 +72,42 @@ func New(db iavldb.DB, cfg Config) (*Machine, error) {
 	if cfg.Verdicts == 0 {
 		cfg.Verdicts = 8 << 20
 	}
-	// One batch a commit: above the default threshold the library flushes nodes before the root, and a crash in
-	// between leaves a version without a root. No fast storage: a second copy of every leaf to write.
-	tree := iavl.NewMutableTree(wholeBatch{db}, cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever), iavl.SyncOption(cfg.Sync))
-	version, err := tree.Load()
-	if err != nil {
-		return nil, fmt.Errorf("chain: load state: %w", err)
+	m := &Machine{cfg: cfg, db: db, verdicts: newVerdicts(cfg.Verdicts), held: map[uint64]int{}}
+	if err := m.open(); err != nil {
+		return nil, err
 	}
-	reads := iavl.NewMutableTree(wholeBatch{db}, cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever))
-	m := &Machine{cfg: cfg, db: db, tree: tree, reads: reads, verdicts: newVerdicts(cfg.Verdicts), height: uint64(version)}
-	if version > 0 {
-		if err := m.loaded(); err != nil {
-			return nil, err
+	return m, nil
+}
+
+// open loads the newest committed version of the store; what a snapshot left that was not taken to its end goes first.
+func (m *Machine) open() error {
+	begun, err := m.db.Has(restoreRecord)
+	if err != nil {
+		return fmt.Errorf("chain: load state: %w", err)
+	}
+	if begun {
+		if err := wipe(m.db); err != nil {
+			return err
 		}
 	}
+	// One batch a commit: above the default threshold the library flushes nodes before the root, and a crash in
+	// between leaves a version without a root. No fast storage: a second copy of every leaf to write.
+	m.tree = iavl.NewMutableTree(wholeBatch{m.db}, m.cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever), iavl.SyncOption(m.cfg.Sync))
+	version, err := m.tree.Load()
+	if err != nil {
+		return fmt.Errorf("chain: load state: %w", err)
+	}
+	m.reads = iavl.NewMutableTree(wholeBatch{m.db}, m.cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever))
+	m.snapshot, m.height, m.first = nil, uint64(version), 0
+	if version > 0 {
+		if err := m.loaded(); err != nil {
+			return err
+		}
+	}
+	m.checkMu.Lock()
+	defer m.checkMu.Unlock()
 	m.check = newOverlay(m.committed())
-	return m, nil
+	return nil
 }
 
 // loaded reads what a restart needs from the newest version.
@@ -89,14 +115,7 @@ func (m *Machine) loaded() error {
 	if err := m.takeSnapshot(); err != nil {
 		return err
 	}
-	root, err := readPlain[registry.HeaderRoot](m.committed(), registry.HeaderRootKey())
-	if err != nil {
-		return err
-	}
-	if root == nil {
-		return errors.New("chain: state without a header tree")
-	}
-	m.first = root.First
+	var err error
 	if _, m.lastTime, err = m.header(m.height); err != nil {
 		return err
 	}
@@ -119,7 +138,14 @@ func (m *Machine) takeSnapshot() error {
 	if params == nil {
 		return errors.New("chain: state without parameters")
 	}
-	m.params = *params
+	root, err := readPlain[registry.HeaderRoot](treeReader{snapshot}, registry.HeaderRootKey())
+	if err != nil {
+		return err
+	}
+	if root == nil {
+		return errors.New("chain: state without a header tree")
+	}
+	m.params, m.first, m.changed = *params, root.First, root.First+root.Size-1
 	return nil
 }
 
@@ -141,6 +167,8 @@ func (m *Machine) Close() error {
 type Info struct {
 	Height  uint64 // 0: nothing committed
 	First   uint64 // height of the first block
+	Oldest  uint64 // lowest version that can still be proven
+	Changed uint64 // newest version that changed anything; headers above it are in no header tree yet: keep their blocks
 	AppHash []byte
 	Time    time.Time           // of the header of that height
 	Params  registry.ParamsFact // zero before the genesis
@@ -150,19 +178,22 @@ type Info struct {
 func (m *Machine) Info() Info {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	i := Info{Height: m.height, First: m.first, Time: m.lastTime, Params: m.params}
+	i := Info{Height: m.height, First: m.first, Oldest: max(m.pruned+1, m.first), Changed: m.changed, Time: m.lastTime, Params: m.params}
 	if m.snapshot != nil {
 		i.AppHash = m.snapshot.Hash()
 	}
 	return i
 }
 
-// A Block is what the engine has agreed on. Hash and Time are those of the block's own header.
+// A Block is what the engine has agreed on. Hash, Time and Point are those of the block's own header.
 type Block struct {
 	Height uint64
 	Time   time.Time
 	Hash   [32]byte
-	Txs    [][]byte
+	// Point is evidence.Header.Point. With it old headers are shown after the engine has dropped its blocks, and
+	// snapshots can be made. Zero: none.
+	Point [96]byte
+	Txs   [][]byte
 }
 
 // A Result is what became of one transaction.

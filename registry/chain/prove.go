@@ -259,6 +259,24 @@ func (p *prover) dates(out *evidence.StateProof, version uint64) error {
 		return nil
 	}
 	p.key(registry.HeaderRootKey())
-	out.Path, err = p.m.headerPath(root.Size, indices)
-	return err
+	if out.Path, err = p.m.headerPath(root.Size, indices); err != nil {
+		return err
+	}
+	return p.m.points(out)
+}
+
+// points adds the headers themselves, unless one is not here: then the engine's blocks have them.
+func (m *Machine) points(out *evidence.StateProof) error {
+	for _, h := range out.Points {
+		point, err := m.Point(h)
+		if errors.Is(err, ErrPoints) {
+			out.Dated = nil
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("chain: header %d: %w", h, err)
+		}
+		out.Dated = append(out.Dated, point)
+	}
+	return nil
 }

@@ -7,7 +7,7 @@ type Material struct {
 	Sets    []ValidatorSet // of those headers, as far as the reader may not know them; distinct
 	Known   []ValidatorSet // of those headers, known to the reader: used to trim votes, not encoded
 	State   StateProof
-	// Points are the headers that State.Points asks for, in that order.
+	// Points are the headers that State.Points asks for, in that order; nil where State.Dated has them.
 	Points []Header
 	Status *Status
 }
@@ -18,6 +18,7 @@ type StateProof struct {
 	Root    [32]byte   // app hash
 	Tree    []byte     // pruned tree
 	Points  []uint64   // heights of headers that date the facts and stand in the header tree, ascending
+	Dated   []Point    // those headers, in that order; nil when the state machine does not have them
 	Path    [][32]byte // header tree hashes for these points
 	// Loose is the height of a header that dates facts and is not in the header tree yet; 0: none. Unless it is the
 	// head itself, it is to be given in Headers before the head.

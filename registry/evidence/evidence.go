@@ -137,7 +137,8 @@ func (r *reader) status() *Status {
 
 // Build encodes an Evidence. It verifies nothing: Check does. Errors: a missing header or set, registry.ErrLimit.
 func Build(m Material) ([]byte, error) {
-	if len(m.Headers) == 0 || len(m.Headers) > maxHeaders || len(m.Points) != len(m.State.Points) || len(m.Points) > maxPoints {
+	points := m.points()
+	if len(m.Headers) == 0 || len(m.Headers) > maxHeaders || len(points) != len(m.State.Points) || len(points) > maxPoints {
 		return nil, errors.New("evidence: build: headers or points are missing")
 	}
 	b := putUint(putArray(nil, 5+m.tail()), version)
@@ -155,7 +156,7 @@ func Build(m Material) ([]byte, error) {
 	}
 	b = putBytes(b, m.State.Tree)
 	if m.tail() > 0 {
-		b = m.putPoints(b)
+		b = m.putPoints(b, points)
 	}
 	if m.Status != nil {
 		b = m.Status.put(b)
@@ -170,20 +171,29 @@ func (m *Material) tail() int {
 	switch {
 	case m.Status != nil:
 		return 2
-	case len(m.Points) > 0:
+	case len(m.State.Points) > 0:
 		return 1
 	}
 	return 0
 }
 
-func (m *Material) putPoints(b []byte) []byte {
-	b = putArray(putArray(b, 2), len(m.Points))
+func (m *Material) points() []Point {
+	if m.Points == nil {
+		return m.State.Dated
+	}
+	out := make([]Point, len(m.Points))
 	for i := range m.Points {
-		h := &m.Points[i]
-		hh := h.hashes()
-		b = putTime(putUint(putArray(b, 3), h.Height), h.Time)
-		b = appendHead(b, majorBytes, 96)
-		b = append(append(append(b, hh.low[:]...), hh.mid[:]...), hh.high[:]...)
+		out[i] = m.Points[i].Point()
+	}
+	return out
+}
+
+func (m *Material) putPoints(b []byte, points []Point) []byte {
+	b = putArray(putArray(b, 2), len(points))
+	for i := range points {
+		p := &points[i]
+		b = putTime(putUint(putArray(b, 3), p.Height), p.Time)
+		b = append(appendHead(b, majorBytes, 96), p.Nodes[:]...)
 	}
 	b = putArray(b, len(m.State.Path))
 	for i := range m.State.Path {

@@ -95,6 +95,28 @@ func (h *Header) hashes() (out headerHash) {
 	return out
 }
 
+// A Point dates a height: Nodes are the three inner nodes from which, with height and time, the header's hash follows.
+type Point struct {
+	Height uint64
+	Time   time.Time
+	Nodes  [96]byte
+}
+
+// Point of the header.
+func (h *Header) Point() Point {
+	hh := h.hashes()
+	p := Point{Height: h.Height, Time: h.Time}
+	copy(p.Nodes[:], hh.low[:])
+	copy(p.Nodes[32:], hh.mid[:])
+	copy(p.Nodes[64:], hh.high[:])
+	return p
+}
+
+// Hash of the header.
+func (p Point) Hash() [32]byte {
+	return joinHeader(hash(p.Nodes[:32]), hash(p.Nodes[32:64]), hash(p.Nodes[64:]), p.Height, p.Time)
+}
+
 // joinHeader is the header hash from height, time and the three nodes beside them.
 func joinHeader(low, mid, high hash, height uint64, t time.Time) hash {
 	var b [32]byte

@@ -161,7 +161,7 @@ func (c *Chain) Block(txs ...[]byte) []chain.Result {
 // TryBlock is Block for tests of what fails.
 func (c *Chain) TryBlock(txs ...[]byte) ([]chain.Result, error) {
 	h := c.nextHeader()
-	results, _, err := c.Machine.Execute(chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Txs: txs})
+	results, _, err := c.Machine.Execute(chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Point: h.Point().Nodes, Txs: txs})
 	if err != nil {
 		return nil, err
 	}
