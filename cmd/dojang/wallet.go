@@ -166,6 +166,9 @@ func (c *walletList) Run(e *env) error {
 		return err
 	}
 	defer done()
+	if err := w.Refresh(e.ctx); err != nil {
+		e.log.Warn("statuses are those of the last refresh", "error", err)
+	}
 	cards, err := w.List(e.ctx)
 	if err != nil {
 		return err
@@ -214,6 +217,10 @@ func (c *walletPresent) Run(e *env) error {
 	defer done()
 	consent, err := w.Consent(e.ctx, c.Link)
 	if err != nil {
+		// The person has seen why; the verifier hears no more than that nothing comes.
+		if rerr := w.Report(e.ctx, err); rerr != nil {
+			e.log.Warn("the verifier was not told", "error", rerr)
+		}
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
 	if !c.common.JSON {
