@@ -22,12 +22,13 @@ type demoCmd struct {
 	Lift    demoLift    `cmd:"" help:"Lift a suspension or a need of renewal."`
 	Down    demoDown    `cmd:"" help:"Stop a part: its ports refuse connections."`
 	Up      demoUp      `cmd:"" help:"Start a stopped part again."`
+	Clock   demoClock   `cmd:"" help:"Move the clock of the parties: what would they say in 40h? 0s puts it right again."`
 }
 
 // AfterApply hands the data directory to the subcommands.
 func (c *demoCmd) AfterApply() error {
 	for _, d := range []*string{&c.Run.data, &c.Offer.data, &c.Request.data, &c.Result.data, &c.Revoke.data,
-		&c.Suspend.data, &c.Renewal.data, &c.Lift.data, &c.Down.data, &c.Up.data} {
+		&c.Suspend.data, &c.Renewal.data, &c.Lift.data, &c.Down.data, &c.Up.data, &c.Clock.data} {
 		*d = c.Data
 	}
 	return nil
@@ -230,6 +231,22 @@ type (
 
 func (c *demoDown) Run(e *env) error { return c.throw(e, "down") }
 func (c *demoUp) Run(e *env) error   { return c.throw(e, "up") }
+
+type demoClock struct {
+	inDemo `embed:""`
+	Ahead  string `arg:"" help:"How far ahead of the machine's clock, e.g. 40h."`
+}
+
+func (c *demoClock) Run(e *env) error {
+	d, err := readDemo(c.data)
+	if err != nil {
+		return err
+	}
+	if err := control(e.ctx, d.Control, "/clock/"+url.PathEscape(c.Ahead)); err != nil {
+		return err
+	}
+	return e.print(map[string]string{"clock": c.Ahead})
+}
 
 // credentialID makes a logical credential's id unique over the tenants of the demo: `tenant.id`.
 func credentialID(tenant, id string) string { return tenant + "." + id }

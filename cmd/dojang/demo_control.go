@@ -18,6 +18,7 @@ import (
 type switchboard struct {
 	parts    map[string]part // issuer, registry, status
 	settle   func(ctx context.Context, tenant string, sequence uint64) error
+	clock    *clock
 	listener net.Listener
 	server   *http.Server
 }
@@ -41,10 +42,11 @@ func newSwitchboard(socket string, eco *ecosystem) (*switchboard, error) {
 	}
 	s := &switchboard{
 		parts:  map[string]part{"issuer": eco.issuer, "registry": eco.registry, "status": eco.status},
-		settle: eco.settle, listener: l,
+		settle: eco.settle, clock: eco.clock, listener: l,
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{act}/{part}", s.serve)
+	mux.HandleFunc("POST /clock/{ahead}", s.serveClock)
 	mux.HandleFunc("POST /settle/{tenant}/{sequence}", s.serveSettle)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go s.server.Serve(l) //nolint:errcheck // ends with Close
@@ -75,6 +77,16 @@ func (s *switchboard) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]string{"part": r.PathValue("part"), "state": r.PathValue("act")}) //nolint:errcheck // the caller sees a short answer
+}
+
+// serveClock moves the one clock of issuer, verifier and the story's wallets; the chain keeps its own.
+func (s *switchboard) serveClock(w http.ResponseWriter, r *http.Request) {
+	ahead, err := time.ParseDuration(r.PathValue("ahead"))
+	if err != nil {
+		http.Error(w, "a duration is expected, like 40h", http.StatusBadRequest)
+		return
+	}
+	s.clock.Set(ahead)
 }
 
 func (s *switchboard) serveSettle(w http.ResponseWriter, r *http.Request) {
