@@ -193,7 +193,8 @@ func setStatus(e *env, d *demoJSON, id, status string) (map[string]any, error) {
 		return nil, err
 	}
 	published := map[string]any{"id": id, "status": status, "sequence": epoch.Sequence, "height": epoch.Height}
-	return published, control(e.ctx, d.Control, fmt.Sprintf("/settle/%s/%d", tenant, epoch.Sequence))
+	_, err = control(e.ctx, d.Control, fmt.Sprintf("/settle/%s/%d", tenant, epoch.Sequence))
+	return published, err
 }
 
 type (
@@ -242,7 +243,7 @@ func (c *demoClock) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := control(e.ctx, d.Control, "/clock/"+url.PathEscape(c.Ahead)); err != nil {
+	if _, err := control(e.ctx, d.Control, "/clock/"+url.PathEscape(c.Ahead)); err != nil {
 		return err
 	}
 	return e.print(map[string]string{"clock": c.Ahead})

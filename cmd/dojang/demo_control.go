@@ -47,6 +47,7 @@ func newSwitchboard(socket string, eco *ecosystem) (*switchboard, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /{act}/{part}", s.serve)
 	mux.HandleFunc("POST /clock/{ahead}", s.serveClock)
+	mux.HandleFunc("POST /clock", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, s.clock.Ahead()) })
 	mux.HandleFunc("POST /settle/{tenant}/{sequence}", s.serveSettle)
 	s.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go s.server.Serve(l) //nolint:errcheck // ends with Close
@@ -101,28 +102,30 @@ func (s *switchboard) serveSettle(w http.ResponseWriter, r *http.Request) {
 
 // throw asks a running demo's switchboard to stop or start a part.
 func throw(ctx context.Context, socket, act, part string) error {
-	return control(ctx, socket, "/"+act+"/"+part)
+	_, err := control(ctx, socket, "/"+act+"/"+part)
+	return err
 }
 
-func control(ctx context.Context, socket, path string) error {
+// control posts to a running demo's switchboard and returns its answer.
+func control(ctx context.Context, socket, path string) (string, error) {
 	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://control"+path, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("speak to the demo's control socket: %w", err)
+		return "", fmt.Errorf("speak to the demo's control socket: %w", err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, 4096))
 	if err != nil {
-		return err
+		return "", err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", path, text)
+		return "", fmt.Errorf("%s: %s", path, text)
 	}
-	return nil
+	return string(text), nil
 }

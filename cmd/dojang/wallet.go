@@ -44,9 +44,15 @@ func (c *walletCmd) open(e *env) (*holder.Holder, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	clock := &clock{}
+	if text, err := control(e.ctx, d.Control, "/clock"); err != nil {
+		return nil, nil, err
+	} else if ahead, err := time.ParseDuration(text); err == nil {
+		clock.Set(ahead) // the demo's parties and its wallets live at one time
+	}
 	origins := []string{d.Registry.URL, d.Issuer.URL, d.Verifier.URL, d.Status.URL, d.WalletAPI.URL}
 	return openWallet(e.ctx, walletConfig{
-		dir: c.Wallet, trust: filepath.Join(c.Data, trustFile), registry: d.Registry.URL, origins: origins, lang: c.Lang, now: time.Now, provider: d.WalletAPI.URL,
+		dir: c.Wallet, trust: filepath.Join(c.Data, trustFile), registry: d.Registry.URL, origins: origins, lang: c.Lang, now: clock.Now, provider: d.WalletAPI.URL,
 	})
 }
 
