@@ -3,9 +3,7 @@ package issuer
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"errors"
-	"fmt"
 	"maps"
 	"strconv"
 	"strings"
@@ -234,41 +232,4 @@ func (d deriver) renewalWindow() {
 	if until, err := schemas.ParseDate(text); err == nil {
 		d.set("renewal_window", map[string]any{"from": until.AddDays(-30).String(), "until": until.AddDays(30).String()})
 	}
-}
-
-// pseudonyms adds pairwise_id of the slot and the programme's nullifier, both from the person's random root.
-func (is *Issuer) pseudonyms(ctx context.Context, r datasetRequest, claims map[string]any) error {
-	_, nullifier := r.config.typ.Claim(claimNullifier)
-	if !nullifier && (!r.config.slots || r.slot == slotNone) {
-		return nil
-	}
-	root, err := is.pseudonymRoot(ctx, r.tenant.ID, r.config.typ.Name, r.person)
-	if err != nil {
-		return err
-	}
-	if r.config.slots && r.slot != slotNone {
-		claims[claimPairwise] = base64.RawURLEncoding.EncodeToString(mac(root, "dojang pairwise v1", strconv.Itoa(r.slot)))
-	}
-	if programme, _ := claims["program_id"].(string); nullifier && programme != "" {
-		claims[claimNullifier] = base64.RawURLEncoding.EncodeToString(mac(root, "dojang nullifier v1", programme))
-	}
-	return nil
-}
-
-// pseudonymRoot is random per person and type; the first use draws it.
-func (is *Issuer) pseudonymRoot(ctx context.Context, tenant, typ, person string) ([]byte, error) {
-	place := "pseudonym/" + tenant + "/" + typ + "/" + person
-	fresh := make([]byte, 32)
-	if err := is.draw(fresh); err != nil {
-		return nil, err
-	}
-	sealed, err := is.secrets.seal(fresh, place)
-	if err != nil {
-		return nil, err
-	}
-	kept, err := is.cfg.Store.Pseudonym(ctx, tenant, typ, person, sealed)
-	if err != nil {
-		return nil, fmt.Errorf("read pseudonym root: %w", err)
-	}
-	return is.secrets.open(kept, place)
 }

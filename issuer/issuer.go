@@ -55,7 +55,8 @@ type Config struct {
 	// ListLength is the number of entries of a status list, a multiple of 4: 131072. Below 100,000 the crowd is too
 	// small to hide in: only with Development.
 	ListLength uint64
-	// PublishEvery bounds publications on change: 1 min. The first change after a quiet time is published at once.
+	// PublishEvery bounds publications on change: 1 min; 1 s is the least. The first change after a quiet time is
+	// published at once.
 	PublishEvery time.Duration
 	// Heartbeat re-dates the lists when nothing changed: 10 min; next_update is promised 3 heartbeats ahead.
 	Heartbeat time.Duration
@@ -82,7 +83,7 @@ type Tenant struct {
 	// WalletKey answers which key may have signed a wallet attestation; nil trusts none.
 	WalletKey func(h *keys.Header) (*keys.PublicKey, error)
 	// WalletStatus checks the raw `status` claim of an attestation that has one; any error refuses the wallet. nil: an
-	// attestation with a status is refused where one is required (fail closed), and counts as anonymous elsewhere.
+	// attestation with a status is refused where one is required (fail closed), and proves nothing elsewhere.
 	WalletStatus func(ctx context.Context, status []byte) error
 }
 
@@ -111,6 +112,7 @@ type Issuer struct {
 	boards  map[string]*board // by tenant: the status lists as published
 
 	verdicts verdicts
+	programs programKeys
 
 	mu       sync.Mutex                   // guards inflight
 	inflight map[requestKey]chan struct{} // identical requests wait for each other

@@ -58,9 +58,11 @@ func (is *Issuer) IssuerMetadata(tenant string) (oid4vci.Metadata, error) {
 		CredentialIssuer:   t.issuerURL,
 		CredentialEndpoint: t.issuerURL + "/credential",
 		NonceEndpoint:      t.issuerURL + "/nonce",
-		BatchIssuance:      &oid4vci.BatchIssuance{BatchSize: max(2, is.BatchSize(tenant))},
 		Display:            display(t.Name),
 		Configurations:     map[string]oid4vci.Configuration{},
+	}
+	if n := is.BatchSize(tenant); n > 1 { // 12.2.4: absent, or at least 2
+		m.BatchIssuance = &oid4vci.BatchIssuance{BatchSize: n}
 	}
 	for id, c := range t.configs {
 		m.Configurations[id] = t.configurationMetadata(c)

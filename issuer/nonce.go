@@ -21,6 +21,13 @@ const (
 // rotateNonceKeys is the life of a nonce key as the newest.
 const rotateNonceKeys = 24 * time.Hour
 
+// Replicas look for new keys so often; nonces are made with one only when it is older than the look-up and the clocks'
+// difference together.
+const (
+	loadNonceKeys   = time.Minute
+	settleNonceKeys = 5 * time.Minute
+)
+
 // nonceRing holds the rotating keys of nonces: made in SQL, so that every replica knows them and a restart forgets none.
 type nonceRing struct {
 	store   KeyStore
@@ -34,12 +41,26 @@ type nonceRing struct {
 	loaded time.Time
 }
 
+// minting is the key for new nonces: the newest that every replica has had the time to load.
+func (r *nonceRing) minting(ctx context.Context, now time.Time) (keys.NonceKey, error) {
+	ring, err := r.keys(ctx, now)
+	if err != nil {
+		return keys.NonceKey{}, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if age := now.Sub(r.newest); len(ring) > 1 && age < settleNonceKeys {
+		return ring[1], nil
+	}
+	return ring[0], nil
+}
+
 // keys are the ring, newest first; loaded anew each minute, rotated when due.
 func (r *nonceRing) keys(ctx context.Context, now time.Time) ([]keys.NonceKey, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	age := now.Sub(r.loaded)
-	if len(r.ring) > 0 && age >= 0 && age < time.Minute {
+	if len(r.ring) > 0 && age >= 0 && age < loadNonceKeys {
 		return r.ring, nil
 	}
 	if err := r.load(ctx, now); err != nil {
@@ -116,11 +137,11 @@ func (is *Issuer) Nonce(ctx context.Context, tenant, purpose string) (string, er
 		return "", err
 	}
 	now := is.now()
-	ring, err := is.nonces.keys(ctx, now)
+	key, err := is.nonces.minting(ctx, now)
 	if err != nil {
 		return "", err
 	}
-	return keys.MintNonce(ring[0], keys.NonceScope{Tenant: tenant, Purpose: purpose}, now, is.cfg.Random)
+	return keys.MintNonce(key, keys.NonceScope{Tenant: tenant, Purpose: purpose}, now, is.cfg.Random)
 }
 
 // CheckNonce says whether we minted the nonce for that tenant and purpose not too long ago. It consumes nothing.

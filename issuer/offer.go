@@ -12,6 +12,7 @@ import (
 
 	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/oid4vci"
+	"github.com/dojang-id/dojang/issuer/records"
 )
 
 // An OfferRequest asks for a credential to be offered to a person.
@@ -91,7 +92,7 @@ func (is *Issuer) offerable(r OfferRequest) (*tenant, *configuration, error) {
 	if c == nil {
 		return nil, nil, ErrUnknownFormat
 	}
-	if !validPerson(r.Person) {
+	if !records.ValidPerson(r.Person) {
 		return nil, nil, ErrNoRecord
 	}
 	return t, c, nil
@@ -149,18 +150,4 @@ func drawTxCode(random io.Reader) (string, error) {
 		}
 	}
 	return "", errors.New("issuer: randomness repeats itself")
-}
-
-// validPerson: ids of agencies' records are short words; anything else is no record.
-func validPerson(s string) bool {
-	if s == "" || len(s) > 64 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return false
-		}
-	}
-	return true
 }

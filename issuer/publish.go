@@ -83,13 +83,15 @@ func (is *Issuer) publish(ctx context.Context, t *tenant, w want) (Publication, 
 	}
 }
 
-// pace keeps publications apart.
+// pace keeps publications apart: by a second at least, the step of iat. Faster ones would date themselves into the
+// future, where nobody takes them. Only a clock that went back is not waited for.
 func (is *Issuer) pace(ctx context.Context, last Publication) error {
-	wait := is.cfg.PublishEvery - is.now().Sub(last.IssuedAt)
+	every := max(is.cfg.PublishEvery, time.Second)
+	wait := every - is.now().Sub(last.IssuedAt)
 	if last.Sequence == 0 || wait <= 0 {
 		return nil
 	}
-	timer := time.NewTimer(min(wait, is.cfg.PublishEvery))
+	timer := time.NewTimer(min(wait, every))
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -44,7 +44,7 @@ type Redemption struct {
 type Grant struct {
 	Token      [32]byte // SHA-256
 	JKT        string   // thumbprint of the DPoP key; "" for a bearer token
-	ClientID   string   // authenticated client; "" after anonymous access
+	ClientID   string   // what key proofs may name in iss; proven only by a wallet attestation
 	Slots      bool     // credential identifiers were handed out
 	Allowance  int      // copies in all
 	MadeAt     time.Time
@@ -198,9 +198,14 @@ type RecordStore interface {
 	PutRecords(ctx context.Context, tenant, typ string, rows []SealedRecord, entry audit.Entry) error
 	// SealedRecord finds one; ErrNoRecord.
 	SealedRecord(ctx context.Context, tenant, typ, person string) ([]byte, error)
-	// Pseudonym returns the sealed root of a person and type, adding fresh when there is none.
-	Pseudonym(ctx context.Context, tenant, typ, person string, fresh []byte) ([]byte, error)
+	// Pseudonym returns the sealed root of a person and type, keeping what fresh makes when there is none.
+	Pseudonym(ctx context.Context, s Subject, fresh func() ([]byte, error)) ([]byte, error)
+	// ProgramKey is the same for the key of a programme.
+	ProgramKey(ctx context.Context, tenant, programme string, fresh func() ([]byte, error)) ([]byte, error)
 }
+
+// A Subject is a person as one agency knows one for one type.
+type Subject struct{ Tenant, Type, Person string }
 
 // A SealedRecord is one person's record, encrypted.
 type SealedRecord struct {
@@ -214,7 +219,8 @@ type KeyStore interface {
 	NonceKeys(ctx context.Context) ([]SealedKey, error)
 	// AddNonceKey stores a key whose id follows the newest (0 is the first); ErrNotCurrent when another process was first.
 	AddNonceKey(ctx context.Context, k SealedKey) error
-	// Forget drops what may be forgotten at now: expired nonces and grants, responses out of their window.
+	// Forget drops what may be forgotten at now: used nonces an hour after they expired (replicas' clocks differ: the
+	// fastest must not forget what the slowest still takes), responses out of their window, old nonce keys.
 	Forget(ctx context.Context, now time.Time) error
 }
 

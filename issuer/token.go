@@ -18,7 +18,7 @@ import (
 type TokenRequest struct {
 	Tenant   string
 	Form     oid4vci.TokenRequest
-	ClientID string // of a verified wallet attestation; "" for an anonymous wallet
+	ClientID string // of a verified wallet attestation, or what an anonymous wallet calls itself; may be ""
 	JKT      string // thumbprint of the verified DPoP key; "" for a bearer token
 }
 

@@ -28,7 +28,7 @@ type NonceWindow struct {
 const (
 	nonceBody = 1 + 8 + 16 // key id, unix seconds, random
 	nonceMAC  = 16
-	nonceSkew = time.Minute // replicas' clocks
+	nonceSkew = 3 * time.Minute // between replicas' clocks: each may be 90 s off (K09)
 )
 
 // MintNonce makes a nonce: base64url(key id ‖ time ‖ 16 random bytes ‖ MAC-128 over these and the scope), 55 characters.

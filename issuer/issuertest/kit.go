@@ -108,6 +108,21 @@ func (c *Chain) Anchor(_ context.Context, e registry.StatusEpoch) (uint64, error
 	return uint64(len(c.epochs)), nil
 }
 
+// slowChain takes a second for an epoch, on the kit's clock: the issuer publishes no faster, and tests need not wait.
+type slowChain struct {
+	*Chain
+	clock *Clock
+}
+
+// Anchor implements issuer.Anchor.
+func (c slowChain) Anchor(ctx context.Context, e registry.StatusEpoch) (uint64, error) {
+	height, err := c.Chain.Anchor(ctx, e)
+	if err == nil {
+		c.clock.Advance(time.Second)
+	}
+	return height, err
+}
+
 // Fail makes the chain unreachable; nil brings it back.
 func (c *Chain) Fail(err error) {
 	c.mu.Lock()
@@ -247,7 +262,7 @@ func (k *Kit) tenants(cfg KitConfig) ([]issuer.Tenant, error) {
 		if cfg.Signer != nil {
 			key = cfg.Signer(key)
 		}
-		list[i].DID, list[i].Key, list[i].KeyID, list[i].X5C, list[i].Anchor = did, key, "key-1", chain, k.Chain
+		list[i].DID, list[i].Key, list[i].KeyID, list[i].X5C, list[i].Anchor = did, key, "key-1", chain, slowChain{k.Chain, k.Clock}
 	}
 	return list, nil
 }

@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/audit"
@@ -36,20 +38,50 @@ func (s *Store) SealedRecord(ctx context.Context, tenant, typ, person string) (s
 }
 
 // Pseudonym implements issuer.RecordStore.
-func (s *Store) Pseudonym(ctx context.Context, tenant, typ, person string, fresh []byte) (sealed []byte, err error) {
+func (s *Store) Pseudonym(ctx context.Context, of issuer.Subject, fresh func() ([]byte, error)) ([]byte, error) {
+	return s.keep(ctx, kept{
+		table: "pseudonyms", columns: []string{"tenant", "type", "person"}, key: []any{of.Tenant, of.Type, of.Person},
+		entry: audit.Entry{Chain: of.Tenant, Actor: "issuer", Action: "pseudonym.draw", Object: of.Type}, fresh: fresh,
+	})
+}
+
+// ProgramKey implements issuer.RecordStore.
+func (s *Store) ProgramKey(ctx context.Context, tenant, programme string, fresh func() ([]byte, error)) ([]byte, error) {
+	return s.keep(ctx, kept{
+		table: "program_keys", columns: []string{"tenant", "programme"}, key: []any{tenant, programme},
+		entry: audit.Entry{Chain: tenant, Actor: "issuer", Action: "program_key.draw", Object: programme}, fresh: fresh,
+	})
+}
+
+// kept is a secret that is drawn once: whoever is first, everybody gets the same.
+type kept struct {
+	table   string
+	columns []string
+	key     []any
+	entry   audit.Entry
+	fresh   func() ([]byte, error)
+}
+
+func (s *Store) keep(ctx context.Context, k kept) (sealed []byte, err error) {
 	read := func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT sealed FROM pseudonyms WHERE tenant = ? AND type = ? AND person = ?`, tenant, typ, person).Scan(&sealed)
+		return tx.QueryRow(`SELECT sealed FROM `+k.table+` WHERE `+strings.Join(k.columns, ` = ? AND `)+` = ?`, k.key...).Scan(&sealed)
 	}
 	if err := s.db.Read(ctx, read); !errors.Is(err, sqldb.ErrNotFound) {
 		return sealed, err
 	}
+	drawn, err := k.fresh()
+	if err != nil {
+		return nil, err
+	}
+	names := strings.Join(k.columns, `, `)
 	err = s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		n, err := tx.Exec(`INSERT INTO pseudonyms (tenant, type, person, sealed) VALUES (?, ?, ?, ?) ON CONFLICT (tenant, type, person) DO NOTHING`, tenant, typ, person, fresh)
+		n, err := tx.Exec(`INSERT INTO `+k.table+` (`+names+`, sealed) VALUES (`+strings.Repeat(`?, `, len(k.key))+`?) ON CONFLICT (`+names+`) DO NOTHING`,
+			append(slices.Clone(k.key), drawn)...)
 		if err != nil {
 			return err
 		}
 		if n == 1 {
-			if err := s.audit.Append(tx, audit.Entry{Chain: tenant, Actor: "issuer", Action: "pseudonym.draw", Object: typ}); err != nil {
+			if err := s.audit.Append(tx, k.entry); err != nil {
 				return err
 			}
 		}
@@ -93,10 +125,14 @@ func (s *Store) AddNonceKey(ctx context.Context, k issuer.SealedKey) error {
 	})
 }
 
+// nonceMargin is how far the clocks of replicas may be apart, and how far one may go back (K09), before a used nonce
+// could come again.
+const nonceMargin = time.Hour
+
 // Forget implements issuer.KeyStore. Intents, ledger and issuances stay; of a response only its hash does.
 func (s *Store) Forget(ctx context.Context, now time.Time) error {
 	return s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if _, err := tx.Exec(`DELETE FROM used_nonces WHERE expires_at < ?`, now); err != nil {
+		if _, err := tx.Exec(`DELETE FROM used_nonces WHERE expires_at < ?`, now.Add(-nonceMargin)); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`UPDATE issuances SET response = NULL WHERE state = 'issued' AND redeliver_until < ? AND response IS NOT NULL`, now); err != nil {

@@ -147,7 +147,7 @@ func notFound(w http.ResponseWriter) {
 
 // offer serves a credential offer by reference (B12).
 func (s *Server) offer(w http.ResponseWriter, r *http.Request) {
-	if ok, retry := s.offerIP.Allow(r.Context(), s.public.ClientIP(r).String()); !ok {
+	if ok, retry := s.offerIP.Allow(r.Context(), s.subscriber(r)); !ok {
 		tooMany(w, retry)
 		return
 	}

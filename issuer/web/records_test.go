@@ -153,30 +153,6 @@ func disclosed(t *testing.T, text, name string) string {
 	return ""
 }
 
-func TestPseudonyms(t *testing.T) {
-	t.Run("slots", func(t *testing.T) {
-		k := start(t, plenty(issuertest.KitConfig{}))
-		get := func(person string) string {
-			_, texts, err := k.Receive("gaon", "resident-id", person, 2)
-			if err != nil {
-				t.Fatal(err)
-			}
-			a, b := disclosed(t, texts[0], "pairwise_id"), disclosed(t, texts[1], "pairwise_id")
-			if a != b || len(a) != 45 {
-				t.Fatalf("%s %s", a, b)
-			}
-			return a
-		}
-		first := get("han-gaon")
-		if get("han-gaon") != first {
-			t.Error("re-issue changes the pseudonym")
-		}
-		if get("lee-seori") == first {
-			t.Error("two people, one pseudonym")
-		}
-	})
-}
-
 func TestSQLRecords(t *testing.T) {
 	t.Run("an agency's own database", func(t *testing.T) {
 		db := must[*sqldb.DB](t)(sqldb.Open(ctx, sqldbtest.SQLite(t)))

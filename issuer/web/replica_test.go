@@ -3,6 +3,7 @@ package web_test
 import (
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/dojang-id/dojang/internal/sqldb/sqldbtest"
 	"github.com/dojang-id/dojang/issuer"
@@ -85,6 +86,35 @@ func TestReplicas(t *testing.T) {
 			g.Proofs = must[[]string](t)(b.Proofs("gaon", nonce, 1))
 			res, err = b.Credential(g)
 			want(t, res, err, 400, "invalid_nonce")
+		})
+		t.Run("K09 a used nonce stays used where clocks differ", func(t *testing.T) {
+			b.Clock.Advance(90 * time.Second)
+			defer b.Clock.Advance(-90 * time.Second)
+			f := begin(t, a, 1)
+			nonce := must[string](t)(b.Nonce("gaon")) // dated 90 s ahead of a's clock: good there for 6.5 minutes
+			f.Proofs = must[[]string](t)(a.Proofs("gaon", nonce, 1))
+			res, err := a.Credential(f)
+			want(t, res, err, 200, "")
+			a.Clock.Advance(6*time.Minute + 10*time.Second)
+			b.Clock.Advance(6*time.Minute + 10*time.Second)
+			if err := b.Store.Forget(ctx, b.Clock.Now()); err != nil {
+				t.Fatal(err)
+			}
+			f.Proofs = must[[]string](t)(a.Proofs("gaon", nonce, 1))
+			res, err = a.Credential(f)
+			want(t, res, err, 400, "invalid_nonce")
+		})
+		t.Run("a new nonce key is used when every replica has it", func(t *testing.T) {
+			for _, k := range []*issuertest.Kit{a, b} {
+				k.Clock.Set(issuertest.Start.Add(24*time.Hour - 30*time.Second))
+				_ = must[string](t)(k.Nonce("gaon")) // both look for keys
+				k.Clock.Advance(40 * time.Second)
+			}
+			a.Clock.Advance(30 * time.Second) // a looks again and makes the next key; b has not looked yet
+			g := begin(t, b, 1)
+			g.Proofs = must[[]string](t)(b.Proofs("gaon", must[string](t)(a.Nonce("gaon")), 1))
+			res, err := b.Credential(g)
+			want(t, res, err, 200, "")
 		})
 		t.Run("both publish, sequences never meet", func(t *testing.T) {
 			for i := range 4 {

@@ -15,6 +15,7 @@ import (
 	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/issuer"
 	"github.com/dojang-id/dojang/issuer/issuertest"
+	"github.com/dojang-id/dojang/registry"
 )
 
 // list fetches and verifies a tenant's published list as a node or verifier would.
@@ -233,6 +234,31 @@ func TestPublication(t *testing.T) {
 		}
 		fsck(t, k)
 	})
+	t.Run("K09 iat does not run ahead of the clock", func(t *testing.T) {
+		var k *issuertest.Kit
+		early := 0
+		k = start(t, plenty(issuertest.KitConfig{Tune: func(c *issuer.Config) {
+			for i := range c.Tenants {
+				c.Tenants[i].Anchor = anchorFunc(func(e registry.StatusEpoch) {
+					if e.IssuedAt.After(k.Clock.Now()) {
+						early++
+					}
+				})
+			}
+		}}))
+		f, _, err := k.Receive("gaon", "resident-id", "han-gaon", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, to := range []issuer.StatusName{"suspended", "valid", "suspended"} { // as fast as it can be asked
+			if _, err := set(k, f.Offered.ID, to); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if early > 0 {
+			t.Errorf("%d epochs from the future", early)
+		}
+	})
 	t.Run("a new process goes on where the old one stopped", func(t *testing.T) {
 		cfg := plenty(issuertest.KitConfig{DB: sqldbtest.SQLite(t), Keys: keyStore(t)})
 		k := start(t, cfg)
@@ -313,6 +339,14 @@ func TestPublication(t *testing.T) {
 		list(t, k, "gaon", 2)
 		fsck(t, k)
 	})
+}
+
+// anchorFunc is a chain that takes everything.
+type anchorFunc func(registry.StatusEpoch)
+
+func (f anchorFunc) Anchor(_ context.Context, e registry.StatusEpoch) (uint64, error) {
+	f(e)
+	return e.Sequence, nil
 }
 
 func TestUnlinkable(t *testing.T) {

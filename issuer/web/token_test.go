@@ -3,7 +3,9 @@ package web_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -208,6 +210,22 @@ func TestTokenGuessing(t *testing.T) {
 		})
 		if count["slow_down"] < 9000 || count["invalid_grant"] < 10 || count["slow_down"]+count["invalid_grant"] != 10_000 {
 			t.Errorf("answers %v", count)
+		}
+	})
+	t.Run("B01 one IPv6 subscriber has a /64 to guess from", func(t *testing.T) {
+		k := start(t, issuertest.KitConfig{})
+		limited := 0
+		for i := range 100 {
+			r := httptest.NewRequest("POST", "/gaon/token", nil)
+			r.RemoteAddr = fmt.Sprintf("[2001:db8:1:2::%x]:5", i+1)
+			w := httptest.NewRecorder()
+			k.Web.Public().ServeHTTP(w, r)
+			if w.Code == http.StatusTooManyRequests {
+				limited++
+			}
+		}
+		if limited < 40 {
+			t.Errorf("%d of 100 refused", limited)
 		}
 	})
 	t.Run("B01 codes and tokens are stored hashed", func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -47,13 +48,22 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 
 // limitToken slows down guessing (B01): the limits count in this process alone while the store is away.
 func (s *Server) limitToken(r *http.Request) error {
-	if ok, retry := s.tokenIP.Allow(r.Context(), s.public.ClientIP(r).String()); !ok {
+	if ok, retry := s.tokenIP.Allow(r.Context(), s.subscriber(r)); !ok {
 		return slowDown(retry)
 	}
 	if ok, retry := s.tokenAll.Allow(r.Context(), "all"); !ok {
 		return slowDown(retry)
 	}
 	return nil
+}
+
+// subscriber is whom a limit by address counts: one has a whole IPv6 /64 to choose from (J14).
+func (s *Server) subscriber(r *http.Request) string {
+	a := s.public.ClientIP(r)
+	if a.Is6() {
+		a = netip.PrefixFrom(a, 64).Masked().Addr()
+	}
+	return a.String()
 }
 
 // maxClientID bounds what a wallet calls itself.
@@ -311,7 +321,7 @@ func unavailable(err error) error {
 	if errors.As(err, &wire) {
 		return err
 	}
-	for _, e := range []error{audit.ErrUnavailable, sqldb.ErrUnavailable, sqldb.ErrFull, sqldb.ErrConflict, sqldb.ErrClosed, ttlkv.ErrUnavailable} {
+	for _, e := range []error{audit.ErrUnavailable, sqldb.ErrUnavailable, sqldb.ErrFull, sqldb.ErrConflict, sqldb.ErrClosed, ttlkv.ErrUnavailable, ttlkv.ErrFull} {
 		if errors.Is(err, e) {
 			return oauth.NewError(oauth.TemporarilyUnavailable, "try again later").WithParent(err)
 		}
