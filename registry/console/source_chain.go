@@ -155,6 +155,9 @@ const watched = 20
 // left out, unless there is no other.
 func (s *ChainSource) validators(n *Network) error {
 	newest := s.cfg.Health().Height
+	if newest == 0 {
+		return nil
+	}
 	top, err := s.header(newest)
 	if err != nil {
 		return err
@@ -163,11 +166,7 @@ func (s *ChainSource) validators(n *Network) error {
 		n.Validators = append(n.Validators, Validator{Name: s.names[address(v)], Address: address(v),
 			Key: base64.RawURLEncoding.EncodeToString(v.PublicKey[:]), Power: v.Power})
 	}
-	from := newest - 1
-	if newest == 1 {
-		from = 1
-	}
-	for h := from; h > 0 && n.Watched < watched; h-- {
+	for h := max(newest-1, 1); h > 0 && n.Watched < watched; h-- {
 		block, err := s.header(h)
 		if errors.Is(err, registry.ErrNotFound) {
 			break

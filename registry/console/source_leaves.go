@@ -20,7 +20,7 @@ func (s *ChainSource) each(from, to string, f func(key string, value []byte) (bo
 		fault = err
 		return more && err == nil
 	})
-	if errors.Is(err, node.ErrDown) {
+	if errors.Is(err, node.ErrDown) || errors.Is(err, registry.ErrNotFound) { // not running, or nothing committed yet
 		return fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
 	}
 	return errors.Join(err, fault)
