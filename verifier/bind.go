@@ -149,9 +149,12 @@ func (v *Verifier) certified(c claim, did registry.DID, key *keys.PublicKey, a r
 	return nil
 }
 
+// clockDrift is how far the clocks of issuers, nodes and verifiers may be apart.
+const clockDrift = time.Minute
+
 // fresh: facts older than the policy allows put a judgement on hold (H18); so do facts from the future (H15).
 func (b binding) fresh(c registry.Checked) *finding {
-	if b.now.Sub(c.KnownAt) > b.maxAge || c.KnownAt.Sub(b.now) > time.Minute {
+	if b.now.Sub(c.KnownAt) > b.maxAge || c.KnownAt.Sub(b.now) > clockDrift {
 		return found(ReasonTrust, errors.New("registry facts are not of an acceptable age"))
 	}
 	return nil

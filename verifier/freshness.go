@@ -88,8 +88,8 @@ func (ask statusAsk) judge(s statement, vct string) statusFinding {
 		// A value that nobody defined means not valid, never valid (TSL section 7, C14).
 		out.finding = found(ReasonStatusInvalid, errors.New("status value is not known"))
 	}
-	if out.finding == nil && ask.now.Sub(s.asOf) > ask.spec.MaxAge {
-		out.finding = found(ReasonStatusUnavailable, errors.New("status is older than the policy allows"))
+	if out.finding == nil && (ask.now.Sub(s.asOf) > ask.spec.MaxAge || s.asOf.Sub(ask.now) > clockDrift) {
+		out.finding = found(ReasonStatusUnavailable, errors.New("status is not of an age that the policy allows"))
 	}
 	return out
 }

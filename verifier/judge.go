@@ -43,26 +43,13 @@ type judging struct {
 }
 
 func (j *judging) run(ctx context.Context, s Submission) Judgement {
-	parsed, f := j.parse(s)
+	parsed, findings, f := j.parse(s)
 	if f != nil {
 		return j.verdict(f, nil)
 	}
-	var findings []*finding
-	known := make([]bound, 0, len(parsed))
+	signed := make([]verified, 0, len(parsed))
 	for _, u := range parsed {
-		b, f := j.bind(ctx, u)
-		if f != nil {
-			findings = append(findings, f)
-			continue
-		}
-		known = append(known, b)
-	}
-	if f := first(findings...); f != nil {
-		return j.verdict(f, nil)
-	}
-	signed := make([]verified, 0, len(known))
-	for _, b := range known {
-		c, f := j.verify(b)
+		c, f := j.one(ctx, u, first(findings...))
 		if f != nil {
 			findings = append(findings, f)
 			continue
@@ -76,6 +63,23 @@ func (j *judging) run(ctx context.Context, s Submission) Judgement {
 		return j.verdict(f, nil)
 	}
 	return j.finish(ctx, signed)
+}
+
+// one takes a presentation through issuer and signatures, as far as it could still bring a code below what was found in
+// the others: the first failing code is that of the whole answer.
+func (j *judging) one(ctx context.Context, u unverified, low *finding) (verified, *finding) {
+	below := func(c Code) bool { return low == nil || c.Order() < low.reason.code().Order() }
+	if !below(IssuerUntrusted) {
+		return verified{}, low
+	}
+	b, f := j.bind(ctx, u)
+	if f != nil {
+		return verified{}, f
+	}
+	if !below(SignatureInvalid) {
+		return verified{}, low
+	}
+	return j.verify(b)
 }
 
 // finish: status, freshness of facts, query and criteria, on claims that are all verified.
@@ -108,11 +112,11 @@ func (j *judging) finish(ctx context.Context, signed []verified) Judgement {
 }
 
 // parse: every presentation well-formed, none too many, types accepted. One that did not come is a matter of the query,
-// asked after what did come was judged.
-func (j *judging) parse(s Submission) ([]unverified, *finding) {
+// asked after what did come was judged. The last result says that the answer as a whole cannot be read.
+func (j *judging) parse(s Submission) ([]unverified, []*finding, *finding) {
 	for id, texts := range s.Presentations {
 		if _, ok := j.policy.credential(id); !ok || len(texts) != 1 {
-			return nil, found(ReasonMalformed, errors.New("presentations do not fit the query"))
+			return nil, nil, found(ReasonMalformed, errors.New("presentations do not fit the query"))
 		}
 	}
 	var parsed []unverified
@@ -138,7 +142,7 @@ func (j *judging) parse(s Submission) ([]unverified, *finding) {
 			parsed = append(parsed, unverified{query: spec.ID, token: token, times: spanOf(hints.IssuedAt, j.expect.Now)})
 		}
 	}
-	return parsed, first(findings...)
+	return parsed, findings, nil
 }
 
 func (j *judging) bind(ctx context.Context, u unverified) (bound, *finding) {
@@ -161,6 +165,10 @@ func (j *judging) verify(b bound) (verified, *finding) {
 	hints := b.token.Hints()
 	if token.Issuer() != hints.Issuer || token.VCT() != hints.VCT || !token.IssuedAt().Equal(hints.IssuedAt) {
 		return verified{}, found(ReasonMalformed, errors.New("signed envelope differs from its hints"))
+	}
+	if token.IssuedAt().Sub(j.expect.Now) > clockDrift {
+		// Dated into an accreditation or a key interval that has not begun.
+		return verified{}, found(ReasonNotYetValid, errors.New("issued in the future"))
 	}
 	return verified{bound: b, token: token}, nil
 }

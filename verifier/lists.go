@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/dojang-id/dojang/internal/sdjwt"
@@ -75,6 +76,10 @@ func (l *lists) status(ctx context.Context, ask listAsk) (statement, error) {
 		}
 		return entryStatement(entry, ask.ref.Index, later(at, entry.AsOf))
 	}
+	if cached && entry.Sequence > epoch.Sequence {
+		// A staple has shown us a newer epoch than our own nodes do: nothing newer is to be had from them.
+		return entryStatement(entry, ask.ref.Index, entry.AsOf)
+	}
 	// The staple speaks for this very epoch: no need to fetch, Refresh will.
 	if ask.haveStaple && ask.stapled >= epoch.Sequence {
 		l.remember(ask)
@@ -118,12 +123,19 @@ func (l *lists) load(ctx context.Context, ask listAsk, epoch registry.StatusEpoc
 		return l.fetch(ctx, ask, epoch, known)
 	})
 	if err != nil {
-		l.mu.Lock()
-		l.tried[ask.ref.URI] = ask.now
-		l.mu.Unlock()
+		l.failed(ask.ref.URI, ask.now)
 		return statuslist.Entry{}, err
 	}
 	return got.(statuslist.Entry), nil
+}
+
+func (l *lists) failed(uri string, at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.tried) >= l.v.cfg.MaxLists {
+		clear(l.tried)
+	}
+	l.tried[uri] = at
 }
 
 // fetch asks the nodes, then once the status host. It never asks an issuer: the URI was checked to lie under the host
@@ -213,6 +225,10 @@ func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bo
 		}
 		return nil, errors.Join(statuslist.ErrSignature, f)
 	}
+	if signer.stale != nil && !anchored {
+		// Nothing but this key vouches for the list; it may have been lost since.
+		return nil, errors.Join(statuslist.ErrUnavailable, signer.stale)
+	}
 	expect := statuslist.Expect{URI: ask.ref.URI, Now: ask.now}
 	if entry, ok := l.cache.Lookup(ask.ref.URI); ok {
 		expect.Latest = entry.Token.IssuedAt
@@ -240,8 +256,11 @@ func (l *lists) justTried(uri string, now time.Time) bool {
 	return false
 }
 
+// refreshing is how many lists are fetched at once: one dead node or list must not make the others late.
+const refreshing = 16
+
 // Refresh brings every list seen so far to its issuer's latest epoch. Run it every second or two: presentations then
-// cause no requests, and a revocation is known within that time. The first error is returned, the others are tried.
+// cause no requests, and a revocation is known within that time. All are tried; the errors are joined.
 func (v *Verifier) Refresh(ctx context.Context, now time.Time) error {
 	v.lists.mu.Lock()
 	asks := make([]listAsk, 0, len(v.lists.known))
@@ -249,13 +268,17 @@ func (v *Verifier) Refresh(ctx context.Context, now time.Time) error {
 		asks = append(asks, ask)
 	}
 	v.lists.mu.Unlock()
-	var errs []error
-	for _, ask := range asks {
+	errs := make([]error, len(asks))
+	var group errgroup.Group
+	group.SetLimit(refreshing)
+	for i, ask := range asks {
 		ask.now = now
-		if _, err := v.lists.status(ctx, ask); err != nil {
-			errs = append(errs, err)
-		}
+		group.Go(func() error {
+			_, errs[i] = v.lists.status(ctx, ask)
+			return nil
+		})
 	}
+	_ = group.Wait() // every error is kept above
 	return errors.Join(errs...)
 }
 

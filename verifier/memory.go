@@ -42,24 +42,35 @@ func newMemory(from registry.Resolver) *memory {
 	}
 }
 
-// recall answers from a table when fresh is "unavailable", and writes newer proven answers into it.
-// Questions about a moment in the past are not remembered.
+// recall answers from a table when fresh is "unavailable" or was known earlier than what is remembered (a node that lags
+// must not take a compromise back), and writes newer proven answers into it. Absence is remembered only of what was once
+// there: whoever makes up names must not fill the table. Questions about a moment in the past are not remembered.
 func recall[Q comparable, T any](m *memory, table map[Q]answer[T], q Q, fresh answer[T]) (T, registry.Checked, error) {
 	m.mu.RLock()
 	old, known := table[q]
 	m.mu.RUnlock()
 	switch {
-	case errors.Is(fresh.err, registry.ErrUnavailable) && known:
+	case known && (errors.Is(fresh.err, registry.ErrUnavailable) || (fresh.proven() && fresh.known.KnownAt.Before(old.known.KnownAt))):
 		return old.fact, old.known, old.err
-	case fresh.proven() && (!known || fresh.known.KnownAt.After(old.known.KnownAt)):
-		m.mu.Lock()
-		if len(table) >= maxRemembered {
-			clear(table)
-		}
-		table[q] = fresh
-		m.mu.Unlock()
+	case fresh.err == nil && !known, fresh.proven() && known && fresh.known.KnownAt.After(old.known.KnownAt):
+		remember(m, table, q, fresh)
 	}
 	return fresh.fact, fresh.known, fresh.err
+}
+
+func remember[Q comparable, T any](m *memory, table map[Q]answer[T], q Q, a answer[T]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if old, known := table[q]; known && old.known.KnownAt.After(a.known.KnownAt) {
+		return // somebody was faster with a newer one
+	}
+	for other := range table {
+		if len(table) < maxRemembered {
+			break
+		}
+		delete(table, other)
+	}
+	table[q] = a
 }
 
 func (m *memory) Key(ctx context.Context, did registry.DID, id string, at time.Time) (registry.Key, registry.Checked, error) {

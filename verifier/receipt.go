@@ -96,6 +96,12 @@ func (c *client) receipt(t Transaction, p *Policy, j Judgement, now time.Time) (
 	return text, nil
 }
 
+// signedThen: receipts are not anchored in time, so that one under a key that was ever compromised may have been dated
+// back: none counts. iat is in whole seconds, the beginning of a key is not.
+func signedThen(k registry.Key, at time.Time) bool {
+	return k.CompromisedFrom.IsZero() && !at.Before(k.ActiveFrom.Truncate(time.Second)) && (k.RetiredAt.IsZero() || at.Before(k.RetiredAt))
+}
+
 // ErrReceipt: the receipt is not one that this registry's verifier signed. Other errors of CheckReceipt wrap the
 // registry's ErrUnavailable or ErrUntrusted.
 var ErrReceipt = errors.New("verifier: receipt does not hold")
@@ -129,8 +135,7 @@ func CheckReceipt(ctx context.Context, text string, r registry.Resolver, now tim
 	if err := json.Unmarshal(payload, &out, json.RejectUnknownMembers(true)); err != nil {
 		return Receipt{}, fmt.Errorf("%w: %w", ErrReceipt, err)
 	}
-	at := time.Unix(out.IssuedAt, 0)
-	if out.Issuer != did || !fact.InForce(at) || at.After(now.Add(time.Minute)) {
+	if at := time.Unix(out.IssuedAt, 0); out.Issuer != did || !signedThen(fact, at) || at.Sub(now) > clockDrift {
 		return Receipt{}, fmt.Errorf("%w: key was not in force", ErrReceipt)
 	}
 	return out, nil

@@ -50,18 +50,23 @@ func (d *Desk) find(ctx context.Context, tenant, id string) (Transaction, error)
 	if _, err := d.client(tenant); err != nil {
 		return Transaction{}, err
 	}
-	return d.cfg.Store.Find(ctx, Lookup{Tenant: tenant, By: ByID, ID: id})
+	look := Lookup{Tenant: tenant, By: ByID, ID: id}
+	t, err := d.cfg.Store.Find(ctx, look)
+	if err != nil || t.Outcome != nil || d.cfg.Now().Before(t.ExpiresAt) {
+		return t, err
+	}
+	// Its time is over. That is written down before it is told: an answer that is being judged right now must not
+	// change what the company has read.
+	if err := d.timeOut(ctx, t); err != nil {
+		return t, err
+	}
+	return d.cfg.Store.Find(ctx, look)
 }
 
 func (d *Desk) result(t Transaction) (Result, error) {
 	o := t.Outcome
 	if o == nil {
-		if d.cfg.Now().Before(t.ExpiresAt) {
-			return Result{State: t.State}, nil
-		}
-		// Its time is over; the sweep writes it down.
-		late := expired(t.ExpiresAt)
-		o = &late
+		return Result{State: t.State}, nil
 	}
 	out := Result{State: o.State, Decision: &o.Decision, Code: &o.Code}
 	if !o.StatusAsOf.IsZero() {

@@ -20,6 +20,7 @@ type Registry struct {
 	regs   map[string]registry.Registration
 	epochs map[registry.DID]registry.StatusEpoch
 	lists  map[string]registry.StatusList
+	halted map[string]time.Time // accreditation -> suspended since
 
 	down     bool      // facts: nothing reachable, nothing cached
 	listDown bool      // lists: no node reachable
@@ -32,7 +33,7 @@ type Registry struct {
 func NewRegistry(clock *Clock) *Registry {
 	return &Registry{
 		clock: clock, keys: map[string]registry.Key{}, accrs: map[string]registry.Accreditation{}, regs: map[string]registry.Registration{},
-		epochs: map[registry.DID]registry.StatusEpoch{}, lists: map[string]registry.StatusList{},
+		epochs: map[registry.DID]registry.StatusEpoch{}, lists: map[string]registry.StatusList{}, halted: map[string]time.Time{},
 	}
 }
 
@@ -49,6 +50,12 @@ func (r *Registry) PutKey(k registry.Key) { r.change(func() { r.keys[k.DID.URL(k
 // PutAccreditation sets the fact of an issuer and type.
 func (r *Registry) PutAccreditation(a registry.Accreditation) {
 	r.change(func() { r.accrs[string(a.DID)+" "+a.Type] = a })
+}
+
+// Suspend suspends an accreditation from now on; asked for an earlier moment it was not.
+func (r *Registry) Suspend(did registry.DID, vct string) {
+	since := r.clock.Now()
+	r.change(func() { r.halted[string(did)+" "+vct] = since })
 }
 
 // DropAccreditation makes it proven absent.
@@ -122,8 +129,14 @@ func (r *Registry) Key(_ context.Context, did registry.DID, id string, _ time.Ti
 }
 
 // Accreditation implements registry.Resolver.
-func (r *Registry) Accreditation(_ context.Context, did registry.DID, vct string, _ time.Time) (registry.Accreditation, registry.Checked, error) {
-	return fact(r, r.accrs, string(did)+" "+vct)
+func (r *Registry) Accreditation(_ context.Context, did registry.DID, vct string, at time.Time) (registry.Accreditation, registry.Checked, error) {
+	a, c, err := fact(r, r.accrs, string(did)+" "+vct)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if since, ok := r.halted[string(did)+" "+vct]; ok && err == nil && (at.IsZero() || !at.Before(since)) {
+		a.Suspended = true
+	}
+	return a, c, err
 }
 
 // Registration implements registry.Resolver.
@@ -167,6 +180,6 @@ func Snapshot(r *Registry) *Registry {
 	defer r.mu.Unlock()
 	return &Registry{
 		clock: r.clock, keys: maps.Clone(r.keys), accrs: maps.Clone(r.accrs), regs: maps.Clone(r.regs),
-		epochs: maps.Clone(r.epochs), lists: maps.Clone(r.lists), frozen: r.clock.Now(),
+		epochs: maps.Clone(r.epochs), lists: maps.Clone(r.lists), halted: maps.Clone(r.halted), frozen: r.clock.Now(),
 	}
 }

@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"os"
@@ -301,6 +302,25 @@ func TestReceipts(t *testing.T) {
 	})
 }
 
+// spill answers in every broken way that puts the holder's claims where an error message might quote them.
+func (h *house) spill(held *verifiertest.Held) (ids []string) {
+	h.t.Helper()
+	const canary = `1998-07-04 RID-26-7Q2K 한가온`
+	shown := held.Bare("birthdate", "document_number", "family_name")
+	for _, vp := range []string{
+		`{"` + canary + `":["x~"]}`, `{"resident":["` + canary + `~"]}`, `{"resident":[{"` + canary + `":1}]}`, `{"resident":"` + canary + `"}`,
+		`{"resident":["` + shown + canary + `"]}`, `{"resident":["` + shown + `"],"resident":["` + canary + `"]}`, `"` + canary + `"`, canary,
+	} {
+		o := h.open(map[string]any{"response_mode": "direct_post"})
+		h.post(o, url.Values{"state": {o.request.State}, "vp_token": {vp}, "dojang_evidence": {canary}}.Encode(), http.StatusBadRequest)
+		h.post(o, url.Values{"state": {canary}, canary: {canary}, "error": {canary}}.Encode(), http.StatusBadRequest)
+		ids = append(ids, o.id)
+	}
+	o := h.open(map[string]any{"response_mode": "direct_post"})
+	h.post(o, url.Values{"state": {o.request.State}, "error": {"access_denied"}, "error_description": {canary}}.Encode(), http.StatusOK)
+	return append(ids, o.id)
+}
+
 // TestNoPersonalData looks for canaries of the holder in the log, the database file and every receipt.
 func TestNoPersonalData(t *testing.T) {
 	each(t, func(t *testing.T, h *house) {
@@ -310,6 +330,7 @@ func TestNoPersonalData(t *testing.T) {
 		h.post(o, verifiertest.Answer(o.request, map[string]string{"resident": text}, nil), http.StatusOK)
 		bad := h.open(nil)
 		h.post(bad, verifiertest.Answer(bad.request, map[string]string{"resident": held.Bare("birthdate", "document_number")}, nil), http.StatusBadRequest)
+		ids := append(h.spill(held), o.id, bad.id)
 		r := h.want(o.id, "judged", "confirmed", "VALID")
 		if claims, _ := json.Marshal(r["claims"]); string(claims) != `{"resident":{"age_over_19":true}}` {
 			t.Errorf("claims %s", claims)
@@ -324,13 +345,17 @@ func TestNoPersonalData(t *testing.T) {
 				heap = append(heap, raw...)
 			}
 		}
-		for _, id := range []string{o.id, bad.id} {
-			raw, err := json.Marshal(h.result(id)["receipt"])
+		for _, id := range ids {
+			parts := strings.Split(h.result(id)["receipt"].(string), ".")
+			payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 			h.check(err)
-			heap = append(heap, raw...)
+			if !bytes.Contains(payload, []byte(`"decision"`)) {
+				t.Fatalf("not a receipt: %s", payload)
+			}
+			heap = append(heap, payload...)
 		}
 		heap = append(heap, h.rows()...)
-		for _, canary := range []string{"1998-07-04", "RID-26-7Q2K", "age_over_19\":true", o.request.Nonce, o.request.State, `"d":`} {
+		for _, canary := range []string{"1998-07-04", "RID-26-7Q2K", "한가온", "가온\"", "age_over_19\":true", o.request.Nonce, o.request.State, `"d":`} {
 			if bytes.Contains(heap, []byte(canary)) {
 				t.Errorf("%q lies readable somewhere", canary)
 			}

@@ -213,6 +213,37 @@ func TestExpiry(t *testing.T) {
 				t.Errorf("after the retention: %d", status)
 			}
 		})
+		t.Run("what was read as expired stays expired, also for an answer that is being judged", func(t *testing.T) {
+			h.t = t
+			reached, read := make(chan struct{}), make(chan struct{})
+			h.step = func(step string) {
+				if step == "submit.judged" {
+					close(reached)
+					<-read
+				}
+			}
+			h.start()
+			defer func() { h.step = nil; h.start() }()
+			o := h.open(nil)
+			body := h.answer(o, h.held())
+			status := make(chan int)
+			go func() {
+				got, _, err := h.wallet.Post(o.request.ResponseURI, body)
+				if err != nil {
+					got = -1
+				}
+				status <- got
+			}()
+			<-reached
+			h.w.Clock.Add(4 * time.Minute)
+			h.want(o.id, "expired", "not confirmed", "REQUEST_EXPIRED")
+			close(read)
+			if got := <-status; got != http.StatusBadRequest {
+				t.Errorf("late answer got %d", got)
+			}
+			h.want(o.id, "expired", "not confirmed", "REQUEST_EXPIRED")
+			h.invariants()
+		})
 		t.Run("cross device: two minutes", func(t *testing.T) {
 			h.t = t
 			o := h.open(map[string]any{"cross_device": true})
