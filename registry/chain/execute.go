@@ -12,24 +12,25 @@ import (
 type pending struct {
 	block   Block
 	records []record
+	writes  map[string][]byte
 }
 
 // CheckTx decides whether a transaction may wait for a block: the same validation as Execute, on a copy of the state
 // that also has the transactions checked since the last commit. A transaction of which no operation would succeed is
 // refused with the code of its first operation. Its signatures are not verified again in Execute.
 func (m *Machine) CheckTx(tx []byte) Result {
+	params := m.Info().Params
+	v := m.verdicts.of(tx, params.Network)
+	v.warm(m.leaves)
 	m.mu.RLock()
-	begun, committed := m.snapshot != nil, m.committed()
-	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix()}
-	m.mu.RUnlock()
-	if !begun {
+	defer m.mu.RUnlock()
+	if m.snapshot == nil {
 		return Result{Code: registry.CodeNotASponsor, Detail: "the chain has not begun"}
 	}
-	v := m.verdicts.of(tx, r.params.Network)
-	v.warm(committed)
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
-	r.state = newOverlay(m.check)
+	m.check.base = m.committed()
+	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: newOverlay(m.check)}
 	res, err := r.transaction(v)
 	if err != nil {
 		return Result{Code: registry.CodeMalformed, Detail: "internal error"}
@@ -47,6 +48,10 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	return res
 }
 
+// WarmOperation parses an operation and verifies what can be verified before it is in a transaction, in the caller's
+// goroutine and under no lock: CheckTx and Execute will not do it again. It decides nothing.
+func (m *Machine) WarmOperation(operation []byte) { m.verdicts.warm(operation) }
+
 // Execute runs a block and returns the app hash; nothing is persisted before Commit. An error is a fault of the store
 // or a call out of order: the node must stop.
 func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error) {
@@ -58,7 +63,10 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 	if b.Point != ([96]byte{}) && (evidence.Point{Height: b.Height, Time: b.Time, Nodes: b.Point}).Hash() != b.Hash {
 		return nil, nil, errors.New("chain: a block's point does not give its hash")
 	}
-	base := treeReader{m.tree}
+	var base reader = treeReader{m.tree} // before the first commit: the genesis
+	if m.height != 0 {
+		base = m.committed()
+	}
 	params, _, err := readFact[registry.ParamsFact](base, registry.ParamsFamily())
 	if err != nil {
 		return nil, nil, err
@@ -74,7 +82,7 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 		}
 		results = append(results, res)
 	}
-	p := &pending{block: b}
+	p := &pending{block: b, writes: r.state.writes}
 	if len(r.state.writes) > 0 {
 		if p.records, err = m.appendHeaders(&writer{overlay: r.state, height: b.Height}, b); err != nil {
 			return nil, nil, err
@@ -120,13 +128,15 @@ func (m *Machine) Commit() error {
 	for _, tx := range m.pending.block.Txs {
 		m.verdicts.forget(tx)
 	}
+	writes := m.pending.writes
 	m.pending = nil
+	m.checkMu.Lock()
+	m.leaves.commit(writes)
+	m.check = newOverlay(empty{})
+	m.checkMu.Unlock()
 	if err := m.takeSnapshot(); err != nil {
 		return err
 	}
-	m.checkMu.Lock()
-	m.check = newOverlay(m.committed())
-	m.checkMu.Unlock()
 	return m.prune()
 }
 

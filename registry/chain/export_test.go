@@ -27,9 +27,7 @@ func RemoveMember(t *testing.T, m *Machine, id string) {
 	if err := m.apply(o); err != nil {
 		t.Fatal(err)
 	}
-	// CheckTx reads the committed state: let it see this one as well.
-	m.check = newOverlay(m.committed())
-	o.mergeInto(m.check)
+	m.leaves.commit(o.writes) // CheckTx reads the committed state: let it see this one as well
 }
 
 // LibraryProof is the tree library's own ICS 23 proof of a key.

@@ -30,6 +30,7 @@ var ErrOrder = errors.New("chain: call out of order")
 type Config struct {
 	KeepVersions uint64 // old states that can still be proven; 0: 100. Leaves are never pruned
 	CacheNodes   int    // tree nodes in memory, once for writing and once for reading; 0: 20,000
+	CacheLeaves  int    // leaves of the newest state in memory, for CheckTx and Execute; 0: 50,000
 	Verdicts     int    // bytes of transactions whose verified signatures are remembered; 0: 8 MiB
 	Sync         bool   // fsync each commit; without it the engine's own log replays what a power cut took
 }
@@ -43,6 +44,7 @@ type Machine struct {
 	mu       sync.RWMutex        // held for writing while a block is executed and committed
 	tree     *iavl.MutableTree   // under mu, for writing only
 	reads    *iavl.MutableTree   // gives snapshots; its nodes are its own, because writing touches nodes that are read
+	leaves   *leafCache          // of the newest committed state; changed under mu and checkMu
 	snapshot *iavl.ImmutableTree // newest committed state; nil before the first commit; replaced, never changed
 	params   registry.ParamsFact
 	first    uint64 // height of the first block; 0 before the genesis
@@ -68,6 +70,9 @@ func New(db iavldb.DB, cfg Config) (*Machine, error) {
 	}
 	if cfg.CacheNodes == 0 {
 		cfg.CacheNodes = 20_000
+	}
+	if cfg.CacheLeaves == 0 {
+		cfg.CacheLeaves = 50_000
 	}
 	if cfg.Verdicts == 0 {
 		cfg.Verdicts = 8 << 20
@@ -99,6 +104,7 @@ func (m *Machine) open() error {
 	}
 	m.reads = iavl.NewMutableTree(wholeBatch{m.db}, m.cfg.CacheNodes, true, iavl.NewNopLogger(), iavl.FlushThresholdOption(flushNever))
 	m.snapshot, m.height, m.first = nil, uint64(version), 0
+	m.leaves = newLeafCache(m.cfg.CacheLeaves/2 + 1)
 	if version > 0 {
 		if err := m.loaded(); err != nil {
 			return err
@@ -106,7 +112,7 @@ func (m *Machine) open() error {
 	}
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
-	m.check = newOverlay(m.committed())
+	m.check = newOverlay(empty{})
 	return nil
 }
 
@@ -131,14 +137,15 @@ func (m *Machine) takeSnapshot() error {
 		return fmt.Errorf("chain: read state: %w", err)
 	}
 	m.snapshot = snapshot
-	params, _, err := readFact[registry.ParamsFact](treeReader{snapshot}, registry.ParamsFamily())
+	state := m.committed()
+	params, _, err := readFact[registry.ParamsFact](state, registry.ParamsFamily())
 	if err != nil {
 		return err
 	}
 	if params == nil {
 		return errors.New("chain: state without parameters")
 	}
-	root, err := readPlain[registry.HeaderRoot](treeReader{snapshot}, registry.HeaderRootKey())
+	root, err := readPlain[registry.HeaderRoot](state, registry.HeaderRootKey())
 	if err != nil {
 		return err
 	}
@@ -149,11 +156,16 @@ func (m *Machine) takeSnapshot() error {
 	return nil
 }
 
+// committed reads the newest committed state. The caller has mu or checkMu. The nodes of the tree that is written to are
+// in memory: while no block is pending, it is that state.
 func (m *Machine) committed() reader {
-	if m.snapshot == nil {
+	switch {
+	case m.snapshot == nil:
 		return empty{}
+	case m.pending != nil:
+		return cachedReader{m.leaves, treeReader{m.snapshot}}
 	}
-	return treeReader{m.snapshot}
+	return cachedReader{m.leaves, treeReader{m.tree}}
 }
 
 // Close closes the store.

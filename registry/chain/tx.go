@@ -73,7 +73,7 @@ func (r *run) admit(v *verdict, w *writer) error {
 	if r.params.QuotaOps != 0 && sponsor.Used > r.params.QuotaOps {
 		return registry.Refuse(registry.CodeQuota, "the sponsor's quota is used up")
 	}
-	if err := v.verify(-1, 0, sponsor.Key); err != nil {
+	if err := v.verify(sponsor.Key); err != nil {
 		return err
 	}
 	w.plain(registry.SponsorKey(v.tx.Sponsor), *sponsor)
@@ -127,7 +127,7 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 	}
 	op := v.ops[i].op
 	key := registry.OutcomeKey(op.Hash)
-	before, err := readPlain[registry.OutcomeFact](state, key)
+	before, err := r.before(op, state)
 	if err != nil {
 		return registry.Outcome{}, err
 	}
@@ -151,6 +151,17 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 	book := writer{overlay: state, height: r.height}
 	book.plain(key, registry.OutcomeFact{Height: r.height, Code: registry.Code(out.Code)})
 	return out, book.err
+}
+
+// before is the outcome that the operation had earlier. A create that succeeded has left its DID, and without one there
+// is nothing to look up: most operations are creates of new ones.
+func (r *run) before(op *registry.SignedOperation, state reader) (*registry.OutcomeFact, error) {
+	if op.Kind() == registry.KindCreate && op.Network == r.params.Network {
+		if b, err := state.get(registry.DIDFamily(op.ID()).Latest()); err != nil || b == nil {
+			return nil, err
+		}
+	}
+	return readPlain[registry.OutcomeFact](state, registry.OutcomeKey(op.Hash))
 }
 
 func outcomeOf(hash []byte, height uint64, err error) (registry.Outcome, error) {
@@ -249,7 +260,7 @@ func (d *deciding) By(role string, key registry.PublicKey) error {
 		return registry.Refuse(registry.CodeBadSignature, "a required signature is missing")
 	}
 	d.used |= 1 << i
-	return d.verdict.verify(d.index, i, key)
+	return d.verdict.ops[d.index].verify(i, key)
 }
 
 // Threshold implements did.Signatures: k of the members at this height. A member's signature that does not hold refuses
