@@ -218,3 +218,13 @@ func after(prefix []byte) []byte {
 	end[len(end)-1]++
 	return end
 }
+
+// Range calls f for the leaves with from <= key < to, in key order, until f returns false. f must not keep the slices.
+func (m *Machine) Range(from, to []byte, f func(key, value []byte) bool) error {
+	tree, err := m.newest()
+	if err != nil {
+		return err
+	}
+	tree.IterateRange(from, to, true, func(k, v []byte) bool { return !f(k, v) })
+	return nil
+}

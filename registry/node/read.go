@@ -284,3 +284,23 @@ func (n *Node) TypeMetadata(name string) ([]byte, error) {
 	}
 	return nil, registry.ErrNotFound
 }
+
+// Range calls f for the leaves with from <= key < to of the newest committed state, in key order, until f returns false,
+// without proof. f must not keep the slices. Errors: ErrDown, registry.ErrNotFound while nothing is committed.
+func (n *Node) Range(from, to []byte, f func(key, value []byte) bool) error {
+	r := n.run.Load()
+	if r == nil {
+		return ErrDown
+	}
+	return r.machine.Range(from, to, f)
+}
+
+// SignedHeader of a height, with all votes for it that this node has, and its validators; 0: the newest. Errors: ErrDown,
+// ErrTooHigh, registry.ErrNotFound (pruned).
+func (n *Node) SignedHeader(height uint64) (evidence.SignedHeader, evidence.ValidatorSet, error) {
+	r := n.run.Load()
+	if r == nil {
+		return evidence.SignedHeader{}, nil, ErrDown
+	}
+	return r.engine.signedHeader(height)
+}
