@@ -127,7 +127,7 @@ func sentence(s stepJSON) string {
 func (c *demoRun) welcome(e *env, d *demoJSON) {
 	fmt.Fprintf(e.stdout, `도장 Dojang: the whole ecosystem on this machine.
 
-  registry    %s   who is who, who may issue what, proofs
+  registry    %s   who is who, who may issue what, proofs: open it in a browser
   status      %s   status lists under the consortium's name
   issuer      %s   three agencies: /gaon /seoul /customs
   verifier    %s   a company's desk

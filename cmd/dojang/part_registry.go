@@ -15,6 +15,7 @@ import (
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
+	"github.com/dojang-id/dojang/registry/console"
 	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/registry/node"
@@ -58,9 +59,13 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	public, err := withExplorer(eco.e, n, server.Public())
+	if err != nil {
+		return err
+	}
 	eco.registry = group{
 		nodePart{n},
-		&service{port: eco.ports.Registry, handler: server.Public(), env: eco.e},
+		&service{port: eco.ports.Registry, handler: public, env: eco.e},
 		&service{port: eco.ports.RegistryManagement, handler: server.Management(), env: eco.e},
 	}
 	eco.status = &service{port: eco.ports.Status, handler: server.StatusHost(), env: eco.e}
@@ -68,6 +73,28 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 		return err
 	}
 	return eco.trust(ctx, n)
+}
+
+// withExplorer puts the pages for people beside the node's HTTP for programs, under one URL.
+func withExplorer(e *env, n *node.Node, api http.Handler) (http.Handler, error) {
+	cfg, err := console.FromNode(n, n)
+	if err != nil {
+		return nil, err
+	}
+	source, err := console.NewChainSource(cfg)
+	if err != nil {
+		return nil, err
+	}
+	pages, err := console.New(console.Config{Source: source, Mux: httpd.MuxConfig{Log: e.log, PerIP: 50, Burst: 200}, Log: e.log})
+	if err != nil {
+		return nil, err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/", api)
+	for _, prefix := range []string{"/{$}", "/ko/", "/en/", "/evidence/", "/assets/"} {
+		mux.Handle(prefix, pages.Handler())
+	}
+	return mux, nil
 }
 
 // nodePart starts and stops the engine with the listeners.
