@@ -23,6 +23,7 @@ type registryCmd struct {
 	Admit   registryAdmitCmd   `cmd:"" help:"Let a newcomer's node connect to this one."`
 	Start   registryStartCmd   `cmd:"" help:"Run a node."`
 	Status  registryStatusCmd  `cmd:"" help:"Show health, height, peers and validators of running nodes."`
+	Drill   registryDrillCmd   `cmd:"" help:"Make a network on this machine, hurt it, and check that it keeps what it promised."`
 	Trust   registryTrustCmd   `cmd:"" help:"Write a trust file that begins at the newest header of one's own node."`
 }
 

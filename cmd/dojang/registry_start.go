@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -22,6 +23,8 @@ type registryStartCmd struct {
 	Home    string `arg:"" help:"Home of the node." type:"existingdir"`
 	Network string `help:"Network file; needed at the first start." type:"existingfile" placeholder:"FILE"`
 	JSON    bool   `help:"Print JSON lines only."`
+	// WithParent is for whoever starts nodes as children: no node outlives it.
+	WithParent bool `help:"Stop when standard input ends." hidden:""`
 	passphraseFlags
 }
 
@@ -42,7 +45,15 @@ func (c *registryStartCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := d.up(e.ctx); err != nil {
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	if c.WithParent {
+		go func() {
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			cancel()
+		}()
+	}
+	if err := d.up(ctx); err != nil {
 		return errors.Join(err, d.down())
 	}
 	if c.JSON {
@@ -51,7 +62,7 @@ func (c *registryStartCmd) Run(e *env) error {
 		_, err = fmt.Fprintf(e.stdout, "node %s: %s, status host %s, management http://%s\n", d.node.ID(), d.config.URL, d.config.Status, d.config.Management)
 	}
 	if err == nil {
-		err = d.wait(e.ctx)
+		err = d.wait(ctx)
 	}
 	return errors.Join(err, d.down())
 }

@@ -230,6 +230,9 @@ func (c *Client) fetch(ctx context.Context, q Query, have *evidence.Facts) (fact
 		if have != nil && f.Head().Height < have.Head().Height {
 			return errors.New("registry node is behind")
 		}
+		if !q.answered(f) { // true proofs of something else: they must not push out what is known
+			return errors.New("registry node answered another question")
+		}
 		facts, raw = f, body
 		return nil
 	})
@@ -255,6 +258,34 @@ func (q Query) with(add Query) (out Query, more bool) {
 }
 
 func (q Query) size() int { return len(q.Keys) + len(q.Types) + len(q.Purposes) + len(q.Metadata) }
+
+// answered reports whether facts show the newest of everything asked for, or its absence. Questions about the past are not
+// looked at: their facts say themselves what they do not hold.
+func (q Query) answered(facts *evidence.Facts) bool {
+	if !q.At.IsZero() || q.Height > 0 {
+		return true
+	}
+	var families []registry.Family
+	for _, id := range q.Keys {
+		families = append(families, registry.KeyFamily(q.DID, id))
+	}
+	for _, vct := range q.Types {
+		families = append(families, registry.AccreditationFamily(q.DID, vct, 1))
+	}
+	for _, p := range q.Purposes {
+		families = append(families, registry.RegistrationFamily(q.DID, p))
+	}
+	for _, vct := range q.Metadata {
+		families = append(families, registry.TypeFamily(vct))
+	}
+	if q.Status {
+		families = append(families, registry.StatusFamily(q.DID))
+	}
+	return !slices.ContainsFunc(families, func(f registry.Family) bool {
+		_, err := facts.Get(f.Latest())
+		return errors.Is(err, registry.ErrUnavailable)
+	})
+}
 
 // found keeps what facts show to exist.
 func (q Query) found(facts *evidence.Facts) Query {

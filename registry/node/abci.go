@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	"github.com/cometbft/cometbft/types"
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
@@ -17,6 +19,7 @@ type application struct {
 	abci.BaseApplication
 
 	machine *chain.Machine
+	header  func(height int64) *types.BlockMeta // a stored header; nil when there is none
 	chainID string
 	peers   []string             // ids that may connect; nobody else
 	allow   func(id string) bool // and those that it names; nil: none
@@ -67,7 +70,7 @@ func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abc
 func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	// The engine stores a block with its votes before it hands it over, so header h is there and proves state h-1.
 	a.onHeader(uint64(req.Height))
-	results, hash, err := a.machine.Execute(chain.Block{Height: uint64(req.Height), Time: req.Time, Hash: [32]byte(req.Hash), Txs: req.Txs})
+	results, hash, err := a.machine.Execute(a.block(req.Height, req.Time, req.Hash, req.Txs))
 	if err != nil {
 		return nil, fmt.Errorf("execute block %d: %w", req.Height, err)
 	}
@@ -79,6 +82,19 @@ func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalize
 	a.pending = !slices.Equal(hash, a.appHash)
 	a.appHash = hash
 	return out, nil
+}
+
+// block is what the state machine must know of a block. Its point comes from the stored header: what the engine hands over
+// lacks half of the fields.
+func (a *application) block(height int64, at time.Time, hash []byte, txs [][]byte) chain.Block {
+	b := chain.Block{Height: uint64(height), Time: at, Hash: [32]byte(hash), Txs: txs}
+	if a.header != nil {
+		if meta := a.header(height); meta != nil {
+			h := headerOf(&meta.Header)
+			b.Point = h.Point().Nodes
+		}
+	}
+	return b
 }
 
 func (a *application) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {

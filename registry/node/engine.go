@@ -23,7 +23,8 @@ import (
 // engineConfig is what one run of the BFT engine needs; the application is any, so that the benchmark can run the
 // engine's own example under exactly the settings of ours.
 type engineConfig struct {
-	Home      string // holds the engine's stores and the sign state
+	Home      string     // holds the engine's stores and the sign state
+	Stores    *databases // nil: opened here; closed with the engine either way
 	App       abci.Application
 	Genesis   *types.GenesisDoc
 	Signer    *privval.FilePV
@@ -99,7 +100,10 @@ func (c engineConfig) settings() *cmtcfg.Config {
 
 // openEngine opens the stores and replays what the application has not seen yet.
 func openEngine(c engineConfig) (*engine, error) {
-	e := &engine{dbs: &databases{dir: filepath.Join(c.Home, dataDir)}, chainID: c.Genesis.ChainID, solo: len(c.Genesis.Validators) == 1}
+	if c.Stores == nil {
+		c.Stores = &databases{dir: filepath.Join(c.Home, dataDir)}
+	}
+	e := &engine{dbs: c.Stores, chainID: c.Genesis.ChainID, solo: len(c.Genesis.Validators) == 1}
 	node, err := cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewLocalClientCreator(c.App),
 		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, e.dbs.provide,
 		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})

@@ -70,7 +70,7 @@ func (r *running) prove(q Query, newest uint64) ([]byte, error) {
 	if err := r.addHeader(&material, head); err != nil {
 		return nil, err
 	}
-	for _, h := range state.Points {
+	for _, h := range state.Points[len(state.Dated):] { // none, unless the state began before points were kept
 		meta := r.engine.node.BlockStore().LoadBlockMeta(int64(h))
 		if meta == nil {
 			return nil, fmt.Errorf("evidence: header %d is not stored", h)

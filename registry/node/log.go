@@ -23,8 +23,11 @@ func (l engineLog) Error(msg string, keyvals ...any) {
 	level := slog.LevelError
 	// A stop, not a fault.
 	if strings.Contains(msg, "as transport is closed") || strings.HasPrefix(msg, "Error closing") || strings.HasPrefix(msg, "Error stopping") ||
-		msg == "error while stopping peer" {
+		msg == "error while stopping peer" || strings.HasSuffix(msg, "switch is not running") {
 		level = slog.LevelDebug
+	}
+	if msg == "Stopping peer for error" { // it went away: the health and the metrics show it
+		level = slog.LevelInfo
 	}
 	l.log(level, msg, keyvals)
 }

@@ -191,8 +191,13 @@ func (n *Node) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open state: %w", err), db.Close())
 	}
+	stores := &databases{dir: filepath.Join(n.cfg.Home, dataDir)}
+	headers, err := stores.headers()
+	if err != nil {
+		return errors.Join(err, machine.Close())
+	}
 	r := &running{machine: machine, proofs: newProofCache(), watch: make(chan struct{})}
-	app := &application{machine: machine, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	app := &application{machine: machine, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onHeader:   func(h uint64) { r.header(h) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
@@ -204,7 +209,7 @@ func (n *Node) Start(ctx context.Context) error {
 		r.follower = newFollower(followerConfig{Store: n.statuses, Fetch: n.cfg.Fetch, Epoch: r.statusEpoch,
 			Endpoint: r.publisher, Log: n.cfg.Logger})
 	}
-	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
+	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, Stores: stores, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
 		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, Logger: n.cfg.Logger})
 	if err == nil {
 		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))

@@ -9,6 +9,7 @@ import (
 
 	dbm "github.com/cometbft/cometbft-db"
 	cmtcfg "github.com/cometbft/cometbft/config"
+	"github.com/cometbft/cometbft/store"
 	iavldb "github.com/cosmos/iavl/db"
 	"github.com/syndtr/goleveldb/leveldb/opt"
 )
@@ -43,6 +44,15 @@ func (d *databases) provide(c *cmtcfg.DBContext) (dbm.DB, error) {
 	db := &engineDB{DB: store}
 	d.open[c.ID] = db
 	return db, nil
+}
+
+// headers reads stored headers, while the engine is opened already.
+func (d *databases) headers() (*store.BlockStore, error) {
+	db, err := d.provide(&cmtcfg.DBContext{ID: "blockstore"})
+	if err != nil {
+		return nil, err
+	}
+	return store.NewBlockStore(db), nil
 }
 
 func (d *databases) close() error {
