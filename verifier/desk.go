@@ -62,6 +62,7 @@ type Desk struct {
 	policies map[string]*Policy
 	seal     *sealer
 	registry registry.Resolver
+	under    *pending
 }
 
 // client is a Client with what is derived from it once.
@@ -96,7 +97,7 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Desk{cfg: cfg, clients: map[string]*client{}, policies: map[string]*Policy{}, seal: seal}
+	d := &Desk{cfg: cfg, clients: map[string]*client{}, policies: map[string]*Policy{}, seal: seal, under: newPending()}
 	d.registry = cfg.Verifier.own
 	if cfg.Registry != nil {
 		d.registry = newMemory(cfg.Registry)

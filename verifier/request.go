@@ -65,13 +65,15 @@ func (d *Desk) Request(ctx context.Context, tenant string, in RequestInput) (Req
 	if err := d.entitled(ctx, c, p, now); err != nil {
 		return Requested{}, err
 	}
-	handle, err := d.drawSecret(&t)
+	handle, o, err := d.drawSecret(t)
 	if err != nil {
 		return Requested{}, err
 	}
+	t = o.t
 	if err := d.cfg.Store.Create(ctx, t); err != nil {
 		return Requested{}, fmt.Errorf("record request: %w", err)
 	}
+	d.under.put(o)
 	d.cfg.Step("requested")
 	link, err := oid4vp.Link{ClientID: t.ClientID, RequestURI: c.BaseURL + "/request/" + handle, RequestURIMethod: "post"}.URL(oid4vp.LinkScheme)
 	if err != nil {
@@ -121,30 +123,30 @@ func (d *Desk) draft(c *client, p *Policy, in RequestInput, now time.Time) (Tran
 
 // drawSecret draws every random name of the transaction and seals what must not lie readable. It returns the name in
 // the request_uri; state and request_uri differ, because URLs end up in logs.
-func (d *Desk) drawSecret(t *Transaction) (handle string, err error) {
+func (d *Desk) drawSecret(t Transaction) (handle string, o opened, err error) {
 	var random [64]byte
 	if _, err := io.ReadFull(d.cfg.Random, random[:]); err != nil {
-		return "", fmt.Errorf("draw names: %w", err)
+		return "", opened{}, fmt.Errorf("draw names: %w", err)
 	}
 	name := func(i int) string { return base64.RawURLEncoding.EncodeToString(random[16*i : 16*(i+1)]) }
 	t.ID, handle = name(0), name(1)
 	s := secret{State: name(2), Nonce: name(3)}
 	t.Handle, t.StateHash = sha256.Sum256([]byte(handle)), sha256.Sum256([]byte(s.State))
 	if t.ResponseMode == oid4vp.ModeDirectPostJWT {
-		key, err := keys.NewEphemeral(kidOf(t.StateHash))
-		if err != nil {
-			return "", fmt.Errorf("make encryption key: %w", err)
+		if o.key, err = keys.NewEphemeral(kidOf(t.StateHash)); err != nil {
+			return "", opened{}, fmt.Errorf("make encryption key: %w", err)
 		}
-		if s.Key, err = key.Private(); err != nil {
-			return "", fmt.Errorf("keep encryption key: %w", err)
+		if s.Key, err = o.key.Private(); err != nil {
+			return "", opened{}, fmt.Errorf("keep encryption key: %w", err)
 		}
 	}
 	plain, err := json.Marshal(s)
 	if err != nil {
-		return "", fmt.Errorf("write secret: %w", err)
+		return "", opened{}, fmt.Errorf("write secret: %w", err)
 	}
 	t.Secret = d.seal.seal(place{t.Tenant, t.ID, "secret"}, plain)
-	return handle, nil
+	o.t, o.s = t, s
+	return handle, o, nil
 }
 
 // kidOf names a transaction's encryption key: the hash of its state, so that an encrypted answer finds its transaction

@@ -53,6 +53,9 @@ func (d *Desk) find(ctx context.Context, tenant, id string) (Transaction, error)
 	look := Lookup{Tenant: tenant, By: ByID, ID: id}
 	t, err := d.cfg.Store.Find(ctx, look)
 	if err != nil || t.Outcome != nil || d.cfg.Now().Before(t.ExpiresAt) {
+		if t.State == StateRequested && d.under.marked(Name{t.Tenant, t.ID}) {
+			t.State = StateRetrieved
+		}
 		return t, err
 	}
 	// Its time is over. That is written down before it is told: an answer that is being judged right now must not

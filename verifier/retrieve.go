@@ -28,18 +28,16 @@ func (d *Desk) Retrieve(ctx context.Context, tenant, handle, walletNonce string)
 	if err != nil {
 		return "", err
 	}
-	s, err := d.openSecret(t)
+	o, err := d.open(t)
+	if err != nil {
+		return "", fmt.Errorf("open transaction: %w", err)
+	}
+	object, err := d.requestObject(c, p, o, walletNonce)
 	if err != nil {
 		return "", err
 	}
-	object, err := d.requestObject(c, p, t, s, walletNonce)
-	if err != nil {
-		return "", err
-	}
-	if t.State == StateRequested {
-		if err := d.cfg.Store.MarkRetrieved(ctx, tenant, t.ID, d.cfg.Now()); err != nil {
-			return "", fmt.Errorf("record retrieval: %w", err)
-		}
+	if err := d.fetched(ctx, t); err != nil {
+		return "", fmt.Errorf("record retrieval: %w", err)
 	}
 	d.cfg.Step("retrieved")
 	return object, nil
@@ -58,7 +56,8 @@ func (d *Desk) pending(t Transaction) (*Policy, error) {
 	return p, nil
 }
 
-func (d *Desk) requestObject(c *client, p *Policy, t Transaction, s secret, walletNonce string) (string, error) {
+func (d *Desk) requestObject(c *client, p *Policy, o opened, walletNonce string) (string, error) {
+	t, s := o.t, o.s
 	r := oid4vp.Request{
 		ClientID: t.ClientID, ResponseType: oid4vp.ResponseTypeVPToken, ResponseMode: t.ResponseMode,
 		ResponseURI: c.BaseURL + "/response", Nonce: s.Nonce, State: s.State, DCQL: &p.query, WalletNonce: walletNonce,
@@ -71,11 +70,7 @@ func (d *Desk) requestObject(c *client, p *Policy, t Transaction, s secret, wall
 		},
 	}
 	if t.ResponseMode == oid4vp.ModeDirectPostJWT {
-		key, err := keys.ParseEncryptionKey(s.Key)
-		if err != nil {
-			return "", fmt.Errorf("open encryption key: %w", err)
-		}
-		r.ClientMetadata.JWKS = &oid4vp.JWKS{Keys: []jsontext.Value{key.JWK()}}
+		r.ClientMetadata.JWKS = &oid4vp.JWKS{Keys: []jsontext.Value{o.key.JWK()}}
 		r.ClientMetadata.EncryptedEncValues = []string{keys.A128GCM, keys.A256GCM}
 	}
 	if t.Evidence {

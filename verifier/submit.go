@@ -69,21 +69,20 @@ func (d *Desk) named(ctx context.Context, tenant string, form oauth.Form) (Trans
 	} else if state == "" {
 		return Transaction{}, ErrNotFound
 	}
+	if o, ok := d.under.get(tenant, look.Hash); ok {
+		return o.t, nil // as it was when it was made; whether it is still open, Finish decides
+	}
 	return d.cfg.Store.Find(ctx, look)
 }
 
 // judge decrypts, decodes and judges. An answer that decrypts but speaks of another transaction changes nothing.
 func (d *Desk) judge(ctx context.Context, p *Policy, t Transaction, form oauth.Form) (Judgement, error) {
-	s, err := d.openSecret(t)
+	o, err := d.open(t)
 	if err != nil {
-		return Judgement{}, err
+		return Judgement{}, fmt.Errorf("open transaction: %w", err)
 	}
-	expect := oid4vp.ResponseExpect{Mode: t.ResponseMode, Encs: []string{keys.A128GCM, keys.A256GCM}, Query: p.query}
-	if t.ResponseMode == oid4vp.ModeDirectPostJWT {
-		if expect.Key, err = keys.ParseEncryptionKey(s.Key); err != nil {
-			return Judgement{}, fmt.Errorf("open encryption key: %w", err)
-		}
-	}
+	s := o.s
+	expect := oid4vp.ResponseExpect{Mode: t.ResponseMode, Encs: []string{keys.A128GCM, keys.A256GCM}, Query: p.query, Key: o.key}
 	response, err := oid4vp.DecodeResponse(form, expect)
 	if err != nil {
 		return refusal(found(ReasonMalformed, err)), nil
@@ -134,7 +133,7 @@ func (d *Desk) end(ctx context.Context, c *client, p *Policy, t Transaction, j J
 	if err != nil {
 		return PostAnswer{}, err
 	}
-	if err := d.cfg.Store.Finish(ctx, t.Tenant, t.ID, o); err != nil {
+	if err := d.finish(ctx, t, o); err != nil {
 		return PostAnswer{}, fmt.Errorf("record verdict: %w", err)
 	}
 	d.cfg.Step("submit.finished")
@@ -164,9 +163,18 @@ func (d *Desk) answer(t Transaction, j Judgement, o *Outcome) (PostAnswer, error
 
 // timeOut ends a transaction whose time is over; that somebody else did so before is no error.
 func (d *Desk) timeOut(ctx context.Context, t Transaction) error {
-	err := d.cfg.Store.Finish(ctx, t.Tenant, t.ID, expired(d.cfg.Now()))
+	err := d.finish(ctx, t, expired(d.cfg.Now()))
 	if errors.Is(err, ErrFinished) {
 		return nil
+	}
+	return err
+}
+
+// finish ends a transaction, or finds that it has ended; in both cases there is nothing left to remember.
+func (d *Desk) finish(ctx context.Context, t Transaction, o Outcome) error {
+	err := d.cfg.Store.Finish(ctx, t.Tenant, t.ID, o)
+	if err == nil || errors.Is(err, ErrFinished) {
+		d.under.drop(t)
 	}
 	return err
 }

@@ -102,7 +102,7 @@ type Store interface {
 	Create(ctx context.Context, t Transaction) error
 	Find(ctx context.Context, l Lookup) (Transaction, error)
 	// MarkRetrieved moves requested to retrieved; any other state stays as it is, without error.
-	MarkRetrieved(ctx context.Context, tenant, id string, at time.Time) error
+	MarkRetrieved(ctx context.Context, names []Name) error
 	// Finish ends a pending transaction with its outcome, one outbox row and one audit entry, in one SQL transaction.
 	// ErrFinished when it has ended before: nothing is changed then.
 	Finish(ctx context.Context, tenant, id string, o Outcome) error

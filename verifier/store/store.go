@@ -143,11 +143,15 @@ func text(s *string) string {
 }
 
 // MarkRetrieved implements verifier.Store.
-func (s *Store) MarkRetrieved(ctx context.Context, tenant, id string, _ time.Time) error {
+func (s *Store) MarkRetrieved(ctx context.Context, names []verifier.Name) error {
 	err := s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`UPDATE transactions SET state = ? WHERE tenant = ? AND id = ? AND state = ?`,
-			string(verifier.StateRetrieved), tenant, id, string(verifier.StateRequested))
-		return err
+		for _, n := range names {
+			if _, err := tx.Exec(`UPDATE transactions SET state = ? WHERE tenant = ? AND id = ? AND state = ?`,
+				string(verifier.StateRetrieved), n.Tenant, n.ID, string(verifier.StateRequested)); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("mark retrieved: %w", err)

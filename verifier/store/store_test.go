@@ -73,7 +73,7 @@ func TestStore(t *testing.T) {
 		if err := s.Finish(ctx, "b", "1", outcome(verifier.Valid)); !errors.Is(err, verifier.ErrFinished) {
 			t.Errorf("finished for another tenant: %v", err)
 		}
-		if err := s.MarkRetrieved(ctx, "a", "1", now); err != nil {
+		if err := s.MarkRetrieved(ctx, []verifier.Name{{Tenant: "a", ID: "1"}}); err != nil {
 			t.Fatal(err)
 		}
 		if err := s.Finish(ctx, "a", "1", outcome(verifier.Valid)); err != nil {
@@ -83,7 +83,7 @@ func TestStore(t *testing.T) {
 		if err := s.Finish(ctx, "a", "1", outcome(verifier.Revoked)); !errors.Is(err, verifier.ErrFinished) {
 			t.Errorf("finished twice: %v", err)
 		}
-		if err := s.MarkRetrieved(ctx, "a", "1", now); err != nil || dump(t, s) != before {
+		if err := s.MarkRetrieved(ctx, []verifier.Name{{Tenant: "a", ID: "1"}}); err != nil || dump(t, s) != before {
 			t.Errorf("an ended transaction changed: %v", err)
 		}
 		got, err := s.Find(ctx, verifier.Lookup{Tenant: "a", ID: "1"})

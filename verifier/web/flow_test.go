@@ -48,6 +48,14 @@ func TestFlow(t *testing.T) {
 			}
 		}
 		h.t = t
+		fetched := h.open(nil)
+		h.check(h.desk.Tick(context.Background()))
+		h.start() // what was told to the company is written down by now
+		h.want(fetched.id, "retrieved", nil, nil)
+		h.post(fetched, h.answer(fetched, h.held()), http.StatusOK)
+		h.want(fetched.id, "judged", "confirmed", "VALID")
+		h.check(h.desk.Tick(context.Background()))
+		h.want(fetched.id, "judged", "confirmed", "VALID")
 		if o := h.open(map[string]any{"evidence": false}); o.request.Evidence != nil {
 			t.Error("evidence is asked for though the company does without")
 		}

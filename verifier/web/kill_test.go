@@ -29,9 +29,9 @@ func TestKill(t *testing.T) {
 		state verifier.State
 	}{
 		{"requested", verifier.StateRequested},
-		{"retrieved", verifier.StateRetrieved},
-		{"submit.found", verifier.StateRetrieved},
-		{"submit.judged", verifier.StateRetrieved},
+		{"retrieved", verifier.StateRequested}, // written down by Tick
+		{"submit.found", verifier.StateRequested},
+		{"submit.judged", verifier.StateRequested},
 		{"submit.finished", verifier.StateJudged},
 	}
 	for _, row := range rows {
