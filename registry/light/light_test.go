@@ -133,6 +133,16 @@ func TestLyingNode(t *testing.T) {
 		if _, _, err := c.Key(t.Context(), did, "issue-1", time.Time{}); !errors.Is(err, registry.ErrUnavailable) {
 			t.Fatalf("got %v", err)
 		}
+		dir := t.TempDir() // nor does it push out what was known
+		if _, _, err := client(t, light.Config{Nodes: []string{r.URL}, Trust: r.Trust, Dir: dir}).Key(t.Context(), did, "issue-1", time.Time{}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			c = client(t, light.Config{Nodes: []string{swap.URL}, Trust: r.Trust, Dir: dir})
+			if _, _, err := c.Key(t.Context(), did, "issue-1", time.Time{}); err != nil {
+				t.Fatalf("known before: %v", err)
+			}
+		}
 	})
 	t.Run("an honest second node is asked", func(t *testing.T) {
 		bad := liar(t, r.URL, func(string, []byte) []byte { return []byte("no") })
