@@ -190,7 +190,7 @@ const indexRetries = 8
 // intend fixes the bytes of every copy and records them before anything is signed.
 func (is *Issuer) intend(ctx context.Context, b *batch) (Issuance, error) {
 	if b.id == "" {
-		id, err := token(is.cfg.Random, 16)
+		id, err := orderedID(is.cfg.Random, b.now)
 		if err != nil {
 			return Issuance{}, err
 		}

@@ -44,7 +44,7 @@ func (is *Issuer) Offer(ctx context.Context, r OfferRequest) (Offered, error) {
 	if _, err := is.dataset(ctx, datasetRequest{tenant: t, config: c, person: r.Person, slot: c.defaultSlot(), now: now}); err != nil {
 		return Offered{}, err
 	}
-	id, err := token(is.cfg.Random, 16)
+	id, err := orderedID(is.cfg.Random, now)
 	if err != nil {
 		return Offered{}, err
 	}

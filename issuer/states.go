@@ -21,7 +21,7 @@ const (
 
 // A Credential is a logical credential: what was offered to one person, however many copies it has.
 type Credential struct {
-	ID     string // 128 random bits; names it on the management API, never in a copy
+	ID     string // orderedID; names it on the management API, never in a copy
 	Tenant string
 	Type   string // short name
 	Format string

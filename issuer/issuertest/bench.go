@@ -5,8 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,16 +14,17 @@ import (
 	"time"
 
 	"github.com/dojang-id/dojang/internal/bench"
-	"github.com/dojang-id/dojang/internal/httpd"
-	"github.com/dojang-id/dojang/internal/keys"
+	"github.com/dojang-id/dojang/internal/oauth"
 	"github.com/dojang-id/dojang/internal/oid4vci"
-	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/issuer"
 	"github.com/dojang-id/dojang/issuer/web"
 )
 
-// BenchCases are the rows oid4vci/preauth-e2e and oid4vci/batch10. CPU is that of the whole process: the wallet's side
-// (requests, one proof signature a copy) is in it, and in the floor.
+// BenchCases are the rows oid4vci/preauth-e2e and oid4vci/batch10: token, nonce, credential over HTTP, benchWidth flows
+// at once on connections kept alive. Offers are made, and the wallet's keys and proofs signed, outside of the measured
+// time; what is left of the wallet is a thin client, which the floor has as well. The floor is PERFORMANCE.md 3(i) and
+// CONTRACT.md, done in the same run: three bare requests with bodies of the same size, per copy a proof parsed and
+// verified, 20 disclosures, a payload, a signature and its verification, and two durable writes.
 func BenchCases() []bench.Case {
 	return []bench.Case{benchCase("oid4vci/preauth-e2e", 1, nil), benchCase("oid4vci/batch10", 10, nil)}
 }
@@ -38,7 +39,7 @@ func BenchRows(ctx context.Context, area string, _ bool, yield func(bench.Row) e
 			continue
 		}
 		lat := &latencies{}
-		row, err := bench.Measure(ctx, benchCase(c.name, c.n, lat), time.Second)
+		row, err := bench.Measure(ctx, benchCase(c.name, c.n, lat), 300*time.Millisecond)
 		if err != nil {
 			return err
 		}
@@ -73,23 +74,26 @@ func benchCase(name string, copies int, lat *latencies) bench.Case {
 		if err != nil {
 			return nil, err
 		}
-		l := &bench.Loops{Op: b.op, Floor: b.floor, Corrupt: b.corrupt, Per: benchWidth * copies, Close: b.close}
+		l := &bench.Loops{Op: b.op, Floor: b.floorOne, Corrupt: b.corrupt, Per: benchWidth * copies, Close: b.close}
 		return l, nil
 	}}
 }
 
-// flows is a kit with offers ready, and the parts of the floor.
+// flows is a kit with tickets ready, and the parts of the floor.
 type flows struct {
 	*Kit
-	copies int
-	lat    *latencies
-	codes  chan string
-	dir    string
-	key    keys.Signer
-	msg    []byte
-	bare   *httpd.Server
-	plain  *sqldb.DB
-	due    int // floor units asked for and not done yet
+	copies  int
+	lat     *latencies
+	tickets chan ticket
+	dir     string
+	wires   []*wire // benchWidth to the issuer
+	floor   *floor
+	due     int // floor units asked for and not done yet
+}
+
+// A ticket is all that one wallet brings: its code, and a credential request with proofs over a nonce of ours.
+type ticket struct {
+	token, credential []byte
 }
 
 func newFlows(copies int, lat *latencies) (*flows, error) {
@@ -97,11 +101,13 @@ func newFlows(copies int, lat *latencies) (*flows, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &flows{copies: copies, lat: lat, dir: dir, codes: make(chan string, 1<<16), msg: bytes.Repeat([]byte("x"), 1200)}
+	b := &flows{copies: copies, lat: lat, dir: dir, tickets: make(chan ticket, 1<<16)}
 	ctx := context.Background()
 	b.Kit, err = New(ctx, KitConfig{
 		DB: "sqlite://" + filepath.Join(dir, "issuer.db"), Limits: web.Limits{TokenPerIP: 1e6, TokenAll: 1e6, OfferPerIP: 1e6, PerGrant: 1e6},
-		Tune: func(c *issuer.Config) { c.ListLength = 1 << 22 },
+		Tune: func(c *issuer.Config) {
+			c.ListLength, c.NonceTTL, c.OfferTTL = 1<<22, time.Hour, time.Hour
+		},
 	})
 	if err == nil {
 		err = b.prepare(ctx)
@@ -113,32 +119,30 @@ func newFlows(copies int, lat *latencies) (*flows, error) {
 	return b, nil
 }
 
+// perPrepared is how many tickets are made at once: enough for the rounds of a row.
+func (b *flows) perPrepared() int { return max(8192/b.copies, 1024) }
+
 func (b *flows) prepare(ctx context.Context) (err error) {
-	if b.key, err = keys.Generate(keys.ES256); err != nil {
-		return err
-	}
-	if b.plain, err = sqldb.Open(ctx, "sqlite://"+filepath.Join(b.dir, "floor.db")); err != nil {
-		return err
-	}
-	err = b.plain.Write(ctx, func(tx *sqldb.Tx) error {
-		_, err := tx.Exec(`CREATE TABLE floor (id INTEGER PRIMARY KEY, body BLOB)`)
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // a short body would show in the client
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(b.msg)
-	})
-	if b.bare, err = httpd.Serve(ctx, httpd.ServeConfig{Listen: "127.0.0.1:0", Handler: h}); err != nil {
-		return err
-	}
 	if err := b.people(ctx); err != nil {
 		return err
 	}
-	return b.offers(4096)
+	if err := b.issue(b.perPrepared()); err != nil {
+		return err
+	}
+	for range benchWidth {
+		w, err := dialWire(b.URL)
+		if err != nil {
+			return err
+		}
+		b.wires = append(b.wires, w)
+	}
+	t := <-b.tickets
+	sizes, err := b.flow(b.wires[0], t)
+	if err != nil {
+		return err
+	}
+	b.floor, err = newFloor(ctx, filepath.Join(b.dir, "floor.db"), t, sizes)
+	return err
 }
 
 // people are 256 records of the same invented person under different ids and addresses.
@@ -152,7 +156,8 @@ func (b *flows) people(ctx context.Context) error {
 	return err
 }
 
-func (b *flows) offers(n int) error {
+// issue makes n tickets.
+func (b *flows) issue(n int) error {
 	return parallel(64, func(worker int) error {
 		for i := worker; i < n; i += 64 {
 			o, err := b.Offer("gaon", "resident-id", fmt.Sprintf("bench-%d", i%256), false)
@@ -163,20 +168,27 @@ func (b *flows) offers(n int) error {
 			if err != nil {
 				return err
 			}
-			b.codes <- offer.Offer.Grants.PreAuthorizedCode.PreAuthorizedCode
+			nonce, err := b.Issuer.CNonce(context.Background(), "gaon")
+			if err != nil {
+				return err
+			}
+			f := Flow{Config: "resident-id_dc+sd-jwt"}
+			if f.Proofs, err = b.Proofs("gaon", nonce, b.copies); err != nil {
+				return err
+			}
+			form := url.Values{"grant_type": {oauth.GrantPreAuthorizedCode}, "pre-authorized_code": {offer.Offer.Grants.PreAuthorizedCode.PreAuthorizedCode}}
+			b.tickets <- ticket{token: []byte(form.Encode()), credential: f.Body()}
 		}
 		return nil
 	})
 }
 
 func (b *flows) close() {
-	if b.bare != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		_ = b.bare.Stop(ctx)
-		cancel()
+	for _, w := range b.wires {
+		_ = w.conn.Close()
 	}
-	if b.plain != nil {
-		_ = b.plain.Close()
+	if b.floor != nil {
+		b.floor.close()
 	}
 	if b.Kit != nil {
 		b.Kit.Close()
@@ -196,92 +208,61 @@ func parallel(n int, f func(worker int) error) error {
 }
 
 func (b *flows) op(int) error {
-	if len(b.codes) < benchWidth {
-		if err := b.offers(1024); err != nil {
+	if len(b.tickets) < benchWidth { // `go test -bench` only: a row's rounds have enough
+		if err := b.issue(b.perPrepared()); err != nil {
 			return err
 		}
 	}
-	return parallel(benchWidth, func(int) error {
+	return parallel(benchWidth, func(worker int) error {
 		start := time.Now()
 		defer func() { b.lat.add(time.Since(start)) }()
-		a, err := b.flow(nil)
-		if err != nil {
-			return err
-		}
-		texts, err := a.Credentials()
-		if err == nil && len(texts) != b.copies {
-			err = errors.New("issuertest: too few copies")
-		}
+		_, err := b.flow(b.wires[worker], <-b.tickets)
 		return err
 	})
 }
 
-// flow is token, nonce, credential.
-func (b *flows) flow(spoil func([]string)) (Answer, error) {
-	offer := oid4vci.Offer{CredentialConfigurationIDs: []string{"resident-id_dc+sd-jwt"}, Grants: oid4vci.Grants{PreAuthorizedCode: &oid4vci.PreAuthorizedCodeGrant{PreAuthorizedCode: <-b.codes}}}
-	f, err := b.Redeem("gaon", issuer.Offered{}, offer, b.copies)
-	if err != nil {
-		return Answer{}, err
+// flow is token, nonce, credential; the sizes of the three answers.
+func (b *flows) flow(w *wire, t ticket) (sizes [3]int, err error) {
+	status, body, err := w.post("/gaon/token", formHead, t.token)
+	if err != nil || status != http.StatusOK {
+		return sizes, fmt.Errorf("issuertest: token: %d %w", status, err)
 	}
-	if spoil != nil {
-		spoil(f.Proofs)
+	sizes[0] = len(body)
+	_, rest, _ := bytes.Cut(body, []byte(`"access_token":"`))
+	access, _, ok := bytes.Cut(rest, []byte(`"`))
+	if !ok {
+		return sizes, errors.New("issuertest: no access token")
 	}
-	return b.Credential(f)
+	head := jsonHead + "Authorization: Bearer " + string(access) + "\r\n"
+	status, body, err = w.post("/gaon/nonce", "", nil)
+	if err != nil || status != http.StatusOK || !bytes.Contains(body, []byte(`"c_nonce"`)) {
+		return sizes, fmt.Errorf("issuertest: nonce: %d %w", status, err)
+	}
+	sizes[1] = len(body)
+	status, body, err = w.post("/gaon/credential", head, t.credential)
+	if err != nil || status != http.StatusOK || bytes.Count(body, []byte(`"credential":"`)) != b.copies {
+		return sizes, fmt.Errorf("issuertest: credential: %d %w", status, err)
+	}
+	sizes[2] = len(body)
+	return sizes, nil
 }
 
 // corrupt bends one proof: nothing may be issued.
 func (b *flows) corrupt(int) error {
-	a, err := b.flow(func(p []string) { p[len(p)-1] = p[len(p)-1][:len(p[len(p)-1])-4] + "AAAA" })
-	if err != nil || a.Status != http.StatusBadRequest || a.Code() != "invalid_proof" {
-		return fmt.Errorf("answer %d %s %w", a.Status, a.Code(), err)
+	t := <-b.tickets
+	end := bytes.LastIndexByte(bytes.TrimRight(t.credential, `]}`), '"')
+	copy(t.credential[end-4:end], "AAAA")
+	if _, err := b.flow(b.wires[0], t); err == nil || !bytes.Contains(b.wires[0].body, []byte(`"invalid_proof"`)) {
+		return fmt.Errorf("answer %s %w", b.wires[0].body, err)
 	}
 	return nil
 }
 
-// floor is one copy's share of: three bare HTTP requests, the wallet's key and proof, proof verification, signature,
-// verification after signing, and two durable writes; benchWidth flows at once.
-func (b *flows) floor(int) error {
+// floorOne is one copy's share of what benchWidth flows at once cannot do without.
+func (b *flows) floorOne(int) error {
 	if b.due++; b.due < benchWidth*b.copies {
 		return nil
 	}
 	b.due = 0
-	return parallel(benchWidth, func(int) error {
-		for range 3 {
-			if _, err := b.Do("POST", b.bare.URL(), nil, b.msg); err != nil {
-				return err
-			}
-		}
-		for range b.copies {
-			if err := b.crypto(); err != nil {
-				return err
-			}
-		}
-		for range 2 {
-			err := b.plain.Write(context.Background(), func(tx *sqldb.Tx) error {
-				_, err := tx.Exec(`INSERT INTO floor (body) VALUES (?)`, b.msg[:512])
-				return err
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-}
-
-func (b *flows) crypto() error {
-	wallet, err := keys.Generate(keys.ES256)
-	if err != nil {
-		return err
-	}
-	for _, s := range []keys.Signer{wallet, b.key} {
-		sig, err := s.Sign(b.msg)
-		if err != nil {
-			return err
-		}
-		if err := s.Public().Verify(b.msg, sig); err != nil {
-			return err
-		}
-	}
-	return nil
+	return parallel(benchWidth, func(worker int) error { return b.floor.flow(worker, b.copies) })
 }

@@ -30,6 +30,7 @@ var invariants = []counted{
 			 LEFT JOIN copies p ON p.credential = i.credential AND p.issuance = l.issuance AND p.attempt = l.attempt AND p.n = l.n
 			 LEFT JOIN credentials c ON c.id = i.credential
 			 WHERE i.id IS NULL OR p.issuance IS NULL OR c.id IS NULL OR i.state <> 'issued' OR i.attempt <> l.attempt OR i.key_id = '' OR p.thumbprint = ''`,
+			`SELECT COUNT(*) FROM (SELECT 1 AS x FROM ledger GROUP BY credential_hash HAVING COUNT(*) > 1) d`,
 			`SELECT COUNT(*) FROM issuances i WHERE i.state = 'issued' AND i.copies <> (SELECT COUNT(*) FROM ledger l WHERE l.issuance = i.id)`,
 			`SELECT COUNT(*) FROM issuances i WHERE i.state <> 'issued' AND EXISTS (SELECT 1 FROM ledger l WHERE l.issuance = i.id)`,
 		},
@@ -54,7 +55,7 @@ var invariants = []counted{
 			`SELECT COUNT(*) FROM (SELECT 1 AS x FROM grants GROUP BY credential HAVING COUNT(*) > 1) d`,
 			`SELECT COUNT(*) FROM grants g WHERE g.copies > g.allowance OR g.copies <> (SELECT COALESCE(SUM(i.copies), 0) FROM issuances i WHERE i.grant_hash = g.token_hash)`,
 			`SELECT COUNT(*) FROM credentials c LEFT JOIN grants g ON g.credential = c.id WHERE (c.state IN ('authorized', 'issued') AND g.credential IS NULL) OR (c.state = 'offered' AND g.credential IS NOT NULL)`,
-			`SELECT COUNT(*) FROM credentials c WHERE c.state = 'authorized' AND EXISTS (SELECT 1 FROM issuances i WHERE i.credential = c.id AND i.state = 'issued')`,
+			`SELECT COUNT(*) FROM credentials c JOIN grants g ON g.credential = c.id JOIN issuances i ON i.grant_hash = g.token_hash WHERE c.state = 'authorized' AND i.state = 'issued'`,
 		},
 	},
 }

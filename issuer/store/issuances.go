@@ -120,9 +120,9 @@ func (s *Store) Record(ctx context.Context, r issuer.Recorded) error {
 		}
 		args := make([]any, 0, 5*len(r.Hashes))
 		for n, h := range r.Hashes {
-			args = append(args, h[:], r.Issuance, r.Attempt, n, r.At)
+			args = append(args, r.Issuance, r.Attempt, n, h[:], r.At)
 		}
-		if _, err = tx.Exec(`INSERT INTO ledger (credential_hash, issuance, attempt, n, recorded_at) VALUES `+rows(`(?, ?, ?, ?, ?)`, len(r.Hashes)), args...); err != nil {
+		if _, err = tx.Exec(`INSERT INTO ledger (issuance, attempt, n, credential_hash, recorded_at) VALUES `+rows(`(?, ?, ?, ?, ?)`, len(r.Hashes)), args...); err != nil {
 			return err
 		}
 		if _, err := tx.Exec(`UPDATE credentials SET state = 'issued' WHERE id = ? AND state = 'authorized'`, r.Credential); err != nil {

@@ -1,3 +1,6 @@
+-- Every index costs a page of each commit that writes to its table. Ids of credentials and issuances therefore begin with
+-- the time: what is made together lies together.
+
 -- One row an agency: the number of its newest status change.
 CREATE TABLE tenants (
   id TEXT PRIMARY KEY,
@@ -36,7 +39,7 @@ CREATE TABLE grants (
   made_at INTEGER NOT NULL,
   expires_at INTEGER NOT NULL,
   CHECK (copies <= allowance)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE used_nonces (
   tenant TEXT NOT NULL,
@@ -65,8 +68,8 @@ CREATE TABLE issuances (
   redeliver_until INTEGER NOT NULL,
   UNIQUE (grant_hash, proofs_hash)
 ) STRICT;
-CREATE INDEX issuances_credential ON issuances (credential);
-CREATE INDEX issuances_unfinished ON issuances (state, redeliver_until);
+CREATE INDEX issuances_open ON issuances (tenant) WHERE state = 'intended';
+CREATE INDEX issuances_response ON issuances (redeliver_until) WHERE response IS NOT NULL;
 
 -- Intents, one a copy and attempt, never deleted: the primary key is what keeps an index from being used twice (I2).
 CREATE TABLE copies (
@@ -83,16 +86,16 @@ CREATE TABLE copies (
   PRIMARY KEY (tenant, list, idx)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX copies_credential ON copies (credential, issuance, attempt, n);
-CREATE INDEX copies_thumbprint ON copies (thumbprint);
 
--- What was signed, verified and may be returned: one row a credential byte string (I1).
+-- What was signed, verified and may be returned: one row a credential byte string (I1). From a credential in hand one gets
+-- here through the list and index that it names.
 CREATE TABLE ledger (
-  credential_hash BLOB PRIMARY KEY,
   issuance TEXT NOT NULL,
   attempt INTEGER NOT NULL,
   n INTEGER NOT NULL,
+  credential_hash BLOB NOT NULL,
   recorded_at INTEGER NOT NULL,
-  UNIQUE (issuance, attempt, n)
+  PRIMARY KEY (issuance, attempt, n)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE status_lists (
@@ -132,7 +135,7 @@ CREATE TABLE records (
   person TEXT NOT NULL,
   sealed BLOB NOT NULL,
   PRIMARY KEY (tenant, type, person)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE pseudonyms (
   tenant TEXT NOT NULL,
@@ -140,7 +143,15 @@ CREATE TABLE pseudonyms (
   person TEXT NOT NULL,
   sealed BLOB NOT NULL,
   PRIMARY KEY (tenant, type, person)
-) STRICT;
+) STRICT, WITHOUT ROWID;
+
+-- Keys of programmes, sealed: nullifiers are made with them (DOMAIN 3.0).
+CREATE TABLE program_keys (
+  tenant TEXT NOT NULL,
+  programme TEXT NOT NULL,
+  sealed BLOB NOT NULL,
+  PRIMARY KEY (tenant, programme)
+) STRICT, WITHOUT ROWID;
 
 -- Nonce keys, sealed. seq grows, id is its low byte.
 CREATE TABLE nonce_keys (
