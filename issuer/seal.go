@@ -78,12 +78,18 @@ func mac(key []byte, parts ...string) []byte {
 	return h.Sum(nil)
 }
 
-// orderedID is an id of 16 bytes: seconds since 1970 in 5 bytes, then 88 random bits. The time keeps what is made together
+// stampLen is the length of a time before random bytes.
+const stampLen = 5
+
+// stamp writes seconds since 1970 into the first 5 bytes of b, which has 8 at least.
+func stamp(b []byte, now time.Time) { binary.BigEndian.PutUint64(b, uint64(now.Unix())<<24) }
+
+// orderedID is an id of 16 bytes: the time, then 88 random bits. The time keeps what is made together
 // together in an index; ids name things inside of the house, they open nothing.
 func orderedID(random io.Reader, now time.Time) (string, error) {
 	var b [16]byte
-	binary.BigEndian.PutUint64(b[:], uint64(now.Unix())<<24)
-	if _, err := io.ReadFull(random, b[5:]); err != nil {
+	stamp(b[:], now)
+	if _, err := io.ReadFull(random, b[stampLen:]); err != nil {
 		return "", fmt.Errorf("draw id: %w", err)
 	}
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil

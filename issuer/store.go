@@ -28,7 +28,8 @@ type OfferStore interface {
 	CredentialByRef(ctx context.Context, tenant string, ref [32]byte) (Credential, error)
 	// Redeem calls decide with the locked credential of a code and does what it says; ErrNotFound without a row.
 	Redeem(ctx context.Context, tenant string, code [32]byte, decide func(Credential) Redemption) error
-	// Grant finds an access token by its hash, with its credential; ErrNotFound.
+	// Grant finds an access token by its key, with its credential as far as issuing needs it (no hashes, no times);
+	// ErrNotFound.
 	Grant(ctx context.Context, tenant string, token [32]byte) (Grant, error)
 }
 
@@ -42,7 +43,7 @@ type Redemption struct {
 
 // A Grant is an access token for one logical credential.
 type Grant struct {
-	Token      [32]byte // SHA-256
+	Token      [32]byte // grantKey of the access token
 	JKT        string   // thumbprint of the DPoP key; "" for a bearer token
 	ClientID   string   // what key proofs may name in iss; proven only by a wallet attestation
 	Slots      bool     // credential identifiers were handed out

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -31,11 +33,11 @@ func (is *Issuer) Redeem(ctx context.Context, r TokenRequest) (oid4vci.TokenResp
 	if err != nil {
 		return oid4vci.TokenResponse{}, err
 	}
-	access, err := token(is.cfg.Random, 32)
+	now := is.now()
+	access, err := accessToken(is.cfg.Random, now)
 	if err != nil {
 		return oid4vci.TokenResponse{}, err
 	}
-	now := is.now()
 	var out oid4vci.TokenResponse
 	err = is.cfg.Store.Redeem(ctx, t.ID, sha256.Sum256([]byte(r.Form.PreAuthorizedCode)), func(c Credential) Redemption {
 		details, red := is.judge(t, r, c, now)
@@ -43,7 +45,7 @@ func (is *Issuer) Redeem(ctx context.Context, r TokenRequest) (oid4vci.TokenResp
 			return red
 		}
 		red.Grant = Grant{
-			Token: sha256.Sum256([]byte(access)), JKT: r.JKT, ClientID: r.ClientID, Slots: len(details) > 0,
+			Token: grantKey(access), JKT: r.JKT, ClientID: r.ClientID, Slots: len(details) > 0,
 			Allowance: allowance(t, c, details), MadeAt: now, ExpiresAt: now.Add(is.cfg.TokenTTL), Credential: c,
 		}
 		red.Entry = audit.Entry{Chain: t.ID, Actor: "holder", Action: "offer.redeem", Object: c.ID}
@@ -116,9 +118,35 @@ func allowance(t *tenant, c Credential, details []oid4vci.AuthorizationDetail) i
 // Grant finds what an access token allows. The caller checks how the token was presented (JKT). Unknown, expired and
 // another tenant's tokens are invalid_token alike.
 func (is *Issuer) Grant(ctx context.Context, tenant, access string) (Grant, error) {
-	g, err := is.cfg.Store.Grant(ctx, tenant, sha256.Sum256([]byte(access)))
+	g, err := is.cfg.Store.Grant(ctx, tenant, grantKey(access))
 	if errors.Is(err, ErrNotFound) || err == nil && !is.now().Before(g.ExpiresAt) {
 		return Grant{}, oauth.NewError(oauth.InvalidToken, "access token is not valid")
 	}
 	return g, err
+}
+
+// accessToken is base64url of the time in 5 bytes and 32 random bytes.
+func accessToken(random io.Reader, now time.Time) (string, error) {
+	var b [stampLen + 32]byte
+	stamp(b[:], now)
+	if _, err := io.ReadFull(random, b[stampLen:]); err != nil {
+		return "", fmt.Errorf("draw token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(b[:]), nil
+}
+
+// grantKey is what is stored of an access token: its time, so that grants of one moment lie together in an index, and 216
+// bits of its SHA-256. A token that we did not make has a key that no grant has.
+func grantKey(access string) [32]byte {
+	sum := sha256.Sum256([]byte(access))
+	var key [32]byte
+	copy(key[stampLen:], sum[:])
+	var head [stampLen]byte
+	if len(access) > 8 {
+		if b, err := base64.RawURLEncoding.DecodeString(access[:8]); err == nil {
+			copy(head[:], b)
+		}
+	}
+	copy(key[:], head[:])
+	return key
 }

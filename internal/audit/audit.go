@@ -30,6 +30,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/sqldb"
@@ -105,14 +106,18 @@ type Checkpoint struct {
 	Time  time.Time `json:"time"` // of the entry
 }
 
-// head is the end of a chain within one shared transaction. Functions that join it append one after another.
-type head struct{ Checkpoint }
+// head is the end of a chain within one shared transaction, with the entries that are to be written before its commit.
+// Functions that join it append one after another.
+type head struct {
+	Checkpoint
+	pending []any // rowColumns values an entry
+}
 
 type headKey string
 
-// Append adds e to its chain: one hash, one insert; the head is read and written once a shared transaction.
-// Errors wrap ErrUnavailable or ErrEntry, and must be returned from the function given to Write: then nothing of the
-// effect is kept either (THREATS J23).
+// Append adds e to its chain. The head is read and written, and the entries of all who joined are inserted together, once
+// a shared transaction, before its commit: when they cannot be, none of the effects is kept (THREATS J23).
+// Errors wrap ErrUnavailable or ErrEntry, and must be returned from the function given to Write.
 func (l *Log) Append(tx *sqldb.Tx, e Entry) error {
 	if err := e.check(); err != nil {
 		return err
@@ -122,15 +127,31 @@ func (l *Log) Append(tx *sqldb.Tx, e Entry) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	h := v.(*head)
+	before := *h
+	tx.OnRollback(func() { *h = before })
 	next := h.next(l.now(), e)
-	if _, err := tx.Exec(`INSERT INTO audit_entry (chain, seq, at, actor, action, object, reason, detail, hash)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		e.Chain, next.Seq, next.Time, e.Actor, e.Action, e.Object, e.Reason, e.Detail, next.Hash[:]); err != nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, err)
-	}
-	before := h.Checkpoint
-	tx.OnRollback(func() { h.Checkpoint = before })
 	h.Checkpoint = next
+	h.pending = append(h.pending, e.Chain, next.Seq, next.Time, e.Actor, e.Action, e.Object, e.Reason, e.Detail, next.Hash[:])
+	return nil
+}
+
+const (
+	rowColumns = 9
+	maxRows    = 32 // of one statement: each number of rows is a statement of its own
+)
+
+// write inserts the pending entries, in statements of 32, 16, 8, … rows.
+func (h *head) write(tx *sqldb.Tx) error {
+	for n := maxRows; len(h.pending) > 0; n /= 2 {
+		for len(h.pending) >= n*rowColumns {
+			_, err := tx.Exec(`INSERT INTO audit_entry (chain, seq, at, actor, action, object, reason, detail, hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`+
+				strings.Repeat(`, (?, ?, ?, ?, ?, ?, ?, ?, ?)`, n-1), h.pending[:n*rowColumns]...)
+			if err != nil {
+				return err
+			}
+			h.pending = h.pending[n*rowColumns:]
+		}
+	}
 	return nil
 }
 
@@ -141,12 +162,15 @@ func lockHead(tx *sqldb.Tx, chain string) (*head, error) {
 		chain, make([]byte, 32)); err != nil {
 		return nil, err
 	}
-	h := &head{Checkpoint{Chain: chain}}
+	h := &head{Checkpoint: Checkpoint{Chain: chain}}
 	err := tx.LockRow("SELECT seq, at, hash FROM audit_head WHERE chain = ?", chain).Scan(&h.Seq, &h.Time, &h.Hash)
 	if err != nil {
 		return nil, err
 	}
 	tx.BeforeCommit(func(tx *sqldb.Tx) error {
+		if err := h.write(tx); err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
 		n, err := tx.Exec("UPDATE audit_head SET seq = ?, at = ?, hash = ? WHERE chain = ?", h.Seq, h.Time, h.Hash[:], chain)
 		if err == nil && n != 1 {
 			err = errors.New("head is gone")

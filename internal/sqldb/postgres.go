@@ -34,6 +34,7 @@ func openPostgres(ctx context.Context, cfg Config) (*pgEngine, error) {
 		pool.MaxConns = int32(cfg.Readers)
 	}
 	e := &pgEngine{config: pool.ConnConfig.Copy(), queries: map[string]string{}}
+	pool.ConnConfig.RuntimeParams["default_transaction_read_only"] = "on" // the pool reads, also outside of transactions
 	if e.pool, err = pgxpool.NewWithConfig(ctx, pool); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -122,12 +122,36 @@ func (db *DB) Read(ctx context.Context, f func(*Tx) error) error {
 	return err
 }
 
+// ReadRow is a Read of one row by one query, which needs no transaction around it: Row.Scan's rules for dest, ErrNotFound
+// without a row.
+func (db *DB) ReadRow(ctx context.Context, q Query, dest ...any) error {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if db.closed {
+		return ErrClosed
+	}
+	l, err := db.engine.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	broken := true // until the end is reached
+	defer func() { db.engine.release(l, broken) }()
+	tx := &Tx{db: db, link: l, ctx: ctx, linkCtx: ctx, readOnly: true}
+	err = tx.QueryRow(q.SQL, q.Args...).Scan(dest...)
+	broken = tx.doomed != nil && ctx.Err() == nil // a link that a leaving caller broke says so itself
+	return err
+}
+
+// A Query is a statement with its parameters.
+type Query struct {
+	SQL  string
+	Args []any
+}
+
 // Ping asks the engine for a trivial answer.
 func (db *DB) Ping(ctx context.Context) error {
-	return db.Read(ctx, func(tx *Tx) error {
-		var one int
-		return tx.QueryRow("SELECT 1").Scan(&one)
-	})
+	var one int
+	return db.ReadRow(ctx, Query{SQL: "SELECT 1"}, &one)
 }
 
 // Postgres reports the engine, for the rare query that must differ.

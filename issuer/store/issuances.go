@@ -107,10 +107,14 @@ func rows(row string, n int) string {
 // Record implements issuer.IssuanceStore.
 func (s *Store) Record(ctx context.Context, r issuer.Recorded) error {
 	return s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := lockIssuable(tx, r.Credential); err != nil {
+		changed, err := tx.Exec(`UPDATE credentials SET state = 'issued' WHERE id = ? AND state IN ('authorized', 'issued')`, r.Credential)
+		if err != nil {
 			return err
 		}
-		changed, err := tx.Exec(`UPDATE issuances SET state = 'issued', issued_at = ?, response = ?, response_hash = ?, redeliver_until = ? WHERE id = ? AND attempt = ? AND state = 'intended'`,
+		if changed != 1 { // withdrawn meanwhile (B67)
+			return issuer.ErrRefused
+		}
+		changed, err = tx.Exec(`UPDATE issuances SET state = 'issued', issued_at = ?, response = ?, response_hash = ?, redeliver_until = ? WHERE id = ? AND attempt = ? AND state = 'intended'`,
 			r.At, r.Response, r.ResponseHash[:], r.Until, r.Issuance, r.Attempt)
 		if err != nil {
 			return err
@@ -123,9 +127,6 @@ func (s *Store) Record(ctx context.Context, r issuer.Recorded) error {
 			args = append(args, r.Issuance, r.Attempt, n, h[:], r.At)
 		}
 		if _, err = tx.Exec(`INSERT INTO ledger (issuance, attempt, n, credential_hash, recorded_at) VALUES `+rows(`(?, ?, ?, ?, ?)`, len(r.Hashes)), args...); err != nil {
-			return err
-		}
-		if _, err := tx.Exec(`UPDATE credentials SET state = 'issued' WHERE id = ? AND state = 'authorized'`, r.Credential); err != nil {
 			return err
 		}
 		s.step("store.record")

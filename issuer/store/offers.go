@@ -91,18 +91,11 @@ func grant(tx *sqldb.Tx, c issuer.Credential, g issuer.Grant) error {
 }
 
 // Grant implements issuer.OfferStore.
-func (s *Store) Grant(ctx context.Context, tenant string, token [32]byte) (g issuer.Grant, err error) {
-	err = s.db.Read(ctx, func(tx *sqldb.Tx) error {
-		var r credentialRow
-		dest := append([]any{&g.JKT, &g.ClientID, &g.Slots, &g.Allowance, &g.MadeAt, &g.ExpiresAt}, r.dest()...)
-		err := tx.QueryRow(`SELECT g.jkt, g.client_id, g.slots, g.allowance, g.made_at, g.expires_at, `+credentialColumns+`
-			FROM grants g JOIN credentials c ON c.id = g.credential WHERE g.token_hash = ? AND g.tenant = ?`, token[:], tenant).Scan(dest...)
-		if err != nil {
-			return notFound(err)
-		}
-		g.Token = token
-		g.Credential, err = r.credential()
-		return err
-	})
-	return g, err
+func (s *Store) Grant(ctx context.Context, tenant string, token [32]byte) (issuer.Grant, error) {
+	g := issuer.Grant{Token: token}
+	c := &g.Credential
+	err := s.db.ReadRow(ctx, sqldb.Query{SQL: `SELECT g.jkt, g.client_id, g.slots, g.allowance, g.made_at, g.expires_at, c.id, c.tenant, c.type, c.format, c.person, c.state
+		FROM grants g JOIN credentials c ON c.id = g.credential WHERE g.token_hash = ? AND g.tenant = ?`, Args: []any{token[:], tenant}},
+		&g.JKT, &g.ClientID, &g.Slots, &g.Allowance, &g.MadeAt, &g.ExpiresAt, &c.ID, &c.Tenant, &c.Type, &c.Format, &c.Person, (*string)(&c.State))
+	return g, notFound(err)
 }

@@ -28,9 +28,7 @@ func (s *Store) PutRecords(ctx context.Context, tenant, typ string, list []issue
 
 // SealedRecord implements issuer.RecordStore.
 func (s *Store) SealedRecord(ctx context.Context, tenant, typ, person string) (sealed []byte, err error) {
-	err = s.db.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT sealed FROM records WHERE tenant = ? AND type = ? AND person = ?`, tenant, typ, person).Scan(&sealed)
-	})
+	err = s.db.ReadRow(ctx, sqldb.Query{SQL: `SELECT sealed FROM records WHERE tenant = ? AND type = ? AND person = ?`, Args: []any{tenant, typ, person}}, &sealed)
 	if errors.Is(err, sqldb.ErrNotFound) {
 		return nil, issuer.ErrNoRecord
 	}
@@ -63,10 +61,8 @@ type kept struct {
 }
 
 func (s *Store) keep(ctx context.Context, k kept) (sealed []byte, err error) {
-	read := func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT sealed FROM `+k.table+` WHERE `+strings.Join(k.columns, ` = ? AND `)+` = ?`, k.key...).Scan(&sealed)
-	}
-	if err := s.db.Read(ctx, read); !errors.Is(err, sqldb.ErrNotFound) {
+	read := sqldb.Query{SQL: `SELECT sealed FROM ` + k.table + ` WHERE ` + strings.Join(k.columns, ` = ? AND `) + ` = ?`, Args: k.key}
+	if err := s.db.ReadRow(ctx, read, &sealed); !errors.Is(err, sqldb.ErrNotFound) {
 		return sealed, err
 	}
 	drawn, err := k.fresh()
@@ -85,7 +81,7 @@ func (s *Store) keep(ctx context.Context, k kept) (sealed []byte, err error) {
 				return err
 			}
 		}
-		return read(tx)
+		return tx.QueryRow(read.SQL, read.Args...).Scan(&sealed)
 	})
 	return sealed, err
 }
