@@ -174,16 +174,17 @@ func checkFsck(t *testing.T, data string) {
 
 // running is a demo that goes on in the background.
 type running struct {
-	t    *testing.T
-	data string
-	cmd  *exec.Cmd
-	log  bytes.Buffer
+	t      *testing.T
+	data   string
+	cmd    *exec.Cmd
+	stdout heap
+	log    heap
 }
 
-func startDemo(t *testing.T, data string) *running {
+func startDemo(t *testing.T, data string, flags ...string) *running {
 	t.Helper()
-	r := &running{t: t, data: data, cmd: dojang(t, "demo", "--data", data, "--listen", "localhost:0", "--json")}
-	r.cmd.Stderr = &r.log
+	r := &running{t: t, data: data, cmd: dojang(t, append([]string{"demo", "--data", data, "--listen", "localhost:0", "--json"}, flags...)...)}
+	r.cmd.Stdout, r.cmd.Stderr = &r.stdout, &r.log
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -199,6 +200,40 @@ func startDemo(t *testing.T, data string) *running {
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("the demo is not ready:\n%s", r.log.String())
+		}
+	}
+}
+
+// A heap is what a process has printed so far.
+type heap struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (h *heap) Write(p []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.Write(p)
+}
+
+func (h *heap) String() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.b.String()
+}
+
+// told waits until the story has told a step, which must hold.
+func (r *running) told(step string) {
+	r.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		for line := range strings.Lines(r.stdout.String()) {
+			var s stepLine
+			if err := json.Unmarshal([]byte(line), &s); err == nil && s.Step == step && s.OK {
+				return
+			}
+		}
+		if time.Now().After(deadline) {
+			r.t.Fatalf("the story did not come to %s:\n%s%s", step, r.stdout.String(), r.log.String())
 		}
 	}
 }
