@@ -43,7 +43,7 @@ func BenchCases() []bench.Case {
 // benchSet is what all rows share: one issuer with its certificate, holders with their own keys.
 type benchSet struct {
 	issuer  keys.Signer
-	chain   [][]byte
+	head    *Head // of the issuer, encoded once as issuers do
 	holders []keys.Signer
 	now     time.Time
 }
@@ -69,7 +69,9 @@ func newBenchSet() (*benchSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.chain = [][]byte{leaf}
+	if s.head, err = NewHead(keys.Header{Alg: keys.ES256, Kid: benchDID + "#assertion-1", X5C: [][]byte{leaf}}); err != nil {
+		return nil, err
+	}
 	for i := range s.holders {
 		if s.holders[i], err = keys.Generate(keys.ES256); err != nil {
 			return nil, err
@@ -87,7 +89,7 @@ func (s *benchSet) credential(i, n int) Credential {
 		claims[j] = Claim{Name: "claim_name_" + strconv.Itoa(j), Value: Text("value " + strconv.Itoa(i*n+j) + " of the claim"), SD: true}
 	}
 	return Credential{
-		Alg: keys.ES256, Kid: benchDID + "#assertion-1", X5C: s.chain, Issuer: benchDID, VCT: "urn:dojang:kr:resident-id:1",
+		Head: s.head, Issuer: benchDID, VCT: "urn:dojang:kr:resident-id:1",
 		NotBefore: s.now, Expires: s.now.AddDate(0, 0, 45), Holder: s.holders[i].Public(),
 		Status: &StatusRef{URI: "http://localhost:8080/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWnPbdG/3", Index: uint64(i)}, Claims: claims,
 	}

@@ -23,11 +23,12 @@ type StatusRef struct {
 
 // A Credential is what to issue. Zero fields are left out.
 type Credential struct {
-	// Header.
-	Alg string   // of the key that will sign; required
-	Typ string   // default dc+sd-jwt
-	Kid string   // DID URL of the key
-	X5C [][]byte // DER, leaf first, without the root
+	// Header: encoded once for many credentials, or, when Head is nil, made of the four fields below it.
+	Head *Head
+	Alg  string   // of the key that will sign; required
+	Typ  string   // default dc+sd-jwt
+	Kid  string   // DID URL of the key
+	X5C  [][]byte // DER, leaf first, without the root
 
 	// Envelope, never selectively disclosable (RFC 9901 section 9.7). Times are cut to seconds.
 	Issuer       string
@@ -60,6 +61,9 @@ const saltLen = 16
 // Errors: ErrReserved, ErrClaims, ErrRandomness.
 func Prepare(c Credential, random io.Reader) (*Prepared, error) {
 	var l lint
+	if c.Head != nil {
+		c.Alg = c.Head.alg
+	}
 	if err := l.credential(&c); err != nil {
 		return nil, err
 	}
@@ -282,29 +286,22 @@ func (e *emitter) disclosure(c *Claim, named bool) [sha256.Size]byte {
 }
 
 func (e *emitter) finish(c *Credential) (*Prepared, error) {
-	h := keys.Header{Alg: c.Alg, Typ: c.Typ, Kid: c.Kid, X5C: c.X5C}
-	if h.Typ == "" {
-		h.Typ = keys.TypSDJWTVC
+	head := c.Head
+	if head == nil {
+		var err error
+		if head, err = NewHead(keys.Header{Alg: c.Alg, Typ: c.Typ, Kid: c.Kid, X5C: c.X5C}); err != nil {
+			return nil, err
+		}
 	}
-	payload := len(e.b)
-	b, err := h.AppendJSON(e.b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: header", ErrClaims)
-	}
-	e.b = b
-	enc := base64.RawURLEncoding
-	size := enc.EncodedLen(len(b)-payload) + 1 + enc.EncodedLen(payload) + 1 + sigText + len(e.out)
+	input := len(head.text) + 1 + base64.RawURLEncoding.EncodedLen(len(e.b))
+	size := input + 1 + sigText + len(e.out)
 	if size > MaxBytes {
 		return nil, fmt.Errorf("%w: too long", ErrClaims)
 	}
 	text := make([]byte, 0, size)
-	text = keys.AppendEncodeURL(text, b[payload:])
-	text = append(text, '.')
-	text = keys.AppendEncodeURL(text, b[:payload])
-	p := &Prepared{alg: c.Alg, input: len(text)}
-	text = append(text, '.')
-	p.text = append(text[:len(text)+sigText], e.out...)
-	return p, nil
+	text = append(append(text, head.text...), '.')
+	text = append(keys.AppendEncodeURL(text, e.b), '.')
+	return &Prepared{alg: c.Alg, input: input, text: append(text[:input+1+sigText], e.out...)}, nil
 }
 
 // SigningInput is header.payload: the bytes that Sign signs. The caller must not change it.
