@@ -2,6 +2,7 @@ package verifier_test
 
 import (
 	"context"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"strings"
@@ -387,4 +388,36 @@ func TestRevocationInEveryOrder(t *testing.T) {
 			want(t, judge(t, v, w, s), verifier.Revoked, verifier.ReasonRevoked)
 		})
 	}
+}
+
+// lost is a world in which one key signs credentials and another one the status epoch.
+type lost struct {
+	*verifiertest.World
+	cfg    verifier.Config
+	second keys.Signer
+	shown  verifier.Submission
+}
+
+func lostKeyWorld(t *testing.T) *lost {
+	t.Helper()
+	l := &lost{World: verifiertest.New(), second: generate(t)}
+	held := l.Gaon.Issue(verifiertest.Resident(), nil)
+	l.Registry.PutKey(registry.Key{DID: l.Gaon.DID, ID: "key-2", Use: registry.UseAssertion, JWK: l.second.Public().JWK(), ActiveFrom: l.Clock.Now().Add(-time.Hour)})
+	e, _, err := l.Registry.StatusEpoch(t.Context(), l.Gaon.DID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Signer = l.Gaon.DID.URL("key-2")
+	l.Registry.PutEpoch(e)
+	l.shown = resident(held.Present(audience, nonce, "age_over_19"))
+	l.cfg = l.Config()
+	young := staple(t, l.World, held.Index, true)
+	l.cfg.Staples = func([]byte, time.Time) (verifier.Staple, error) { return young, nil }
+	return l
+}
+
+// pemOf is a root that nobody has recorded.
+func pemOf(t *testing.T) []byte {
+	t.Helper()
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: verifiertest.New().Gaon.Root.Raw})
 }

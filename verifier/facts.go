@@ -3,8 +3,10 @@ package verifier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
 )
 
@@ -51,7 +53,50 @@ func (s sources) accreditation(ctx context.Context, did registry.DID, vct string
 }
 
 func (s sources) epoch(ctx context.Context, did registry.DID) (registry.StatusEpoch, registry.Checked, error) {
-	return ask(s, func(r registry.Resolver) (registry.StatusEpoch, registry.Checked, error) {
+	e, known, err := ask(s, func(r registry.Resolver) (registry.StatusEpoch, registry.Checked, error) {
 		return r.StatusEpoch(ctx, did)
 	})
+	if err == nil {
+		err = s.vet(ctx, e)
+	}
+	return e, known, err
+}
+
+// errRepudiated: whoever holds a stolen key could have cleared every revocation in it.
+var errRepudiated = fmt.Errorf("%w: status epoch under a compromised key", statuslist.ErrSignature)
+
+// vet refuses a status epoch that was signed by a key known to be compromised by now. The chain has checked that it was
+// in force then; a key of which nothing is at hand is left to that.
+func (s sources) vet(ctx context.Context, e registry.StatusEpoch) error {
+	did, id, err := registry.ParseDIDURL(e.Signer)
+	if err != nil {
+		return nil
+	}
+	if key, _, err := s.key(ctx, did, id); err == nil && !key.CompromisedFrom.IsZero() {
+		return errRepudiated
+	}
+	return nil
+}
+
+// nowhere is a registry that cannot be reached: the offline check.
+type nowhere struct{}
+
+func (nowhere) Key(context.Context, registry.DID, string, time.Time) (registry.Key, registry.Checked, error) {
+	return registry.Key{}, registry.Checked{}, registry.ErrUnavailable
+}
+
+func (nowhere) Accreditation(context.Context, registry.DID, string, time.Time) (registry.Accreditation, registry.Checked, error) {
+	return registry.Accreditation{}, registry.Checked{}, registry.ErrUnavailable
+}
+
+func (nowhere) Registration(context.Context, registry.DID, string, time.Time) (registry.Registration, registry.Checked, error) {
+	return registry.Registration{}, registry.Checked{}, registry.ErrUnavailable
+}
+
+func (nowhere) TypeDigest(context.Context, string) ([32]byte, registry.Checked, error) {
+	return [32]byte{}, registry.Checked{}, registry.ErrUnavailable
+}
+
+func (nowhere) StatusEpoch(context.Context, registry.DID) (registry.StatusEpoch, registry.Checked, error) {
+	return registry.StatusEpoch{}, registry.Checked{}, registry.ErrUnavailable
 }

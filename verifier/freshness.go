@@ -54,7 +54,7 @@ func (v *Verifier) status(ctx context.Context, facts sources, c verified, ask st
 	if !listOf(ref.URI, c.issuer) {
 		return statusFinding{finding: found(ReasonStatusUnavailable, errors.New("status list is not under the accredited host"))}
 	}
-	stapled, stapledErr := stapledStatus(ctx, facts.staple, c.issuer.did, ref)
+	stapled, stapledErr := stapledStatus(ctx, facts, c.issuer.did, ref)
 	own, ownErr := v.lists.status(ctx, listAsk{facts: facts, by: c.issuer, vct: c.token.VCT(), ref: ref, now: ask.now, maxAge: ask.maxAge, haveStaple: stapledErr == nil, stapled: stapled.epoch})
 	if stapledErr != nil && ownErr != nil {
 		return statusFinding{finding: statusError(ownErr)}
@@ -136,7 +136,8 @@ func statusError(err error) *finding {
 var errNoChunk = errors.New("verifier: no status chunk stapled")
 
 // stapledStatus reads the holder's own chunk under the epoch that the same Evidence proves.
-func stapledStatus(ctx context.Context, s Staple, did registry.DID, ref sdjwt.StatusRef) (statement, error) {
+func stapledStatus(ctx context.Context, facts sources, did registry.DID, ref sdjwt.StatusRef) (statement, error) {
+	s := facts.staple
 	if s == nil {
 		return statement{}, errNoChunk
 	}
@@ -145,6 +146,9 @@ func stapledStatus(ctx context.Context, s Staple, did registry.DID, ref sdjwt.St
 		return statement{}, errNoChunk
 	}
 	epoch, known, err := s.StatusEpoch(ctx, did)
+	if err == nil {
+		err = facts.vet(ctx, epoch)
+	}
 	if err != nil {
 		return statement{}, err
 	}

@@ -63,7 +63,7 @@ func (l *lists) status(ctx context.Context, ask listAsk) (statement, error) {
 	epoch, known, err := ask.facts.epoch(ctx, ask.by.did)
 	entry, cached := l.cache.Lookup(ask.ref.URI)
 	if err != nil {
-		if !cached {
+		if !cached || errors.Is(err, errRepudiated) {
 			return statement{}, fmt.Errorf("status epoch: %w", err)
 		}
 		return entryStatement(entry, ask.ref.Index, entry.AsOf)

@@ -23,7 +23,8 @@ import (
 
 // Config of a Verifier.
 type Config struct {
-	// Registry answers who is who from Evidence that it has checked itself. Required.
+	// Registry answers who is who from Evidence that it has checked itself; nil: nothing is known but what wallets staple
+	// (an offline check), and Staples is required.
 	Registry registry.Resolver
 	// Status fetches status lists from registry nodes. nil: stapled Evidence and the status host only.
 	Status registry.StatusSource
@@ -61,10 +62,13 @@ type Verifier struct {
 	lists *lists
 }
 
-// New refuses a Config without a registry.
+// New refuses a Config with neither a registry nor staples.
 func New(cfg Config) (*Verifier, error) {
 	if cfg.Registry == nil {
-		return nil, errors.New("verifier: Config.Registry is required")
+		if cfg.Staples == nil {
+			return nil, errors.New("verifier: Config.Registry or Config.Staples is required")
+		}
+		cfg.Registry = nowhere{}
 	}
 	if cfg.FetchTimeout == 0 {
 		cfg.FetchTimeout = 3 * time.Second

@@ -120,7 +120,7 @@ func (i *Issuer) PublishUnder(uri string, token []byte) registry.StatusList {
 	now := i.w.Clock.Now()
 	list := registry.StatusList{URI: i.URI(), Token: token, Record: record, Path: must(statuslist.ProveRecord([][]byte{record}, 0)), Size: 1}
 	i.w.Registry.PutEpoch(registry.StatusEpoch{
-		Issuer: i.DID, Sequence: i.sequence, IssuedAt: now, NextUpdate: now.AddDate(0, 0, 40), Root: statuslist.EpochRoot([][]byte{record}),
+		Issuer: i.DID, Sequence: i.sequence, IssuedAt: now, NextUpdate: now.AddDate(0, 0, 40), Root: statuslist.EpochRoot([][]byte{record}), Signer: i.DID.URL(i.KeyID),
 	}, list)
 	return list
 }
