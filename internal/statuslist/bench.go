@@ -200,8 +200,8 @@ func benchPublish(length uint64) (*bench.Loops, error) {
 			if err != nil || !bytes.Equal(raw, p.Values().Raw()) {
 				return fmt.Errorf("the published list is another: %w", err)
 			}
-			s.Compressed[len(s.Compressed)/2] ^= 1
-			if raw, err := Inflate(s.Compressed, Limits{}); err == nil && bytes.Equal(raw, p.Values().Raw()) {
+			s.Compressed[len(s.Compressed)-1] ^= 1 // of the checksum; a bit of deflate's padding would change nothing
+			if _, err := Inflate(s.Compressed, Limits{}); err == nil {
 				return errors.New("a changed list passes")
 			}
 			return nil
