@@ -10,8 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-json-experiment/json"
-
+	"github.com/dojang-id/dojang/internal/sdjwt"
 	"github.com/dojang-id/dojang/issuer/records"
 	"github.com/dojang-id/dojang/schemas"
 )
@@ -36,19 +35,21 @@ type datasetRequest struct {
 	person string
 	slot   int
 	now    time.Time
+
+	sealedRecord, sealedPseudonym []byte // when the store has handed them out already
 }
 
 // A dataset is what every copy of a request says, checked against the schema.
 type dataset struct {
-	claims  map[string]any
-	lastDay schemas.Date // administrative expiry, last valid day
+	claims  []sdjwt.Claim // shared by all copies; salts are drawn per copy
+	lastDay schemas.Date  // administrative expiry, last valid day
 	today   schemas.Date
 }
 
 // dataset reads the record, adds what is derived and the envelope, and validates the whole.
 // Errors: ErrNoRecord, *ClaimsError.
 func (is *Issuer) dataset(ctx context.Context, r datasetRequest) (dataset, error) {
-	rec, err := is.records.Record(ctx, r.tenant.ID, r.config.typ.Name, r.person)
+	rec, err := is.record(ctx, r)
 	var bad *records.ValueError
 	if errors.As(err, &bad) {
 		return dataset{}, &ClaimsError{[]Violation{{Claim: bad.Claim, Rule: bad.Rule}}}
@@ -57,22 +58,22 @@ func (is *Issuer) dataset(ctx context.Context, r datasetRequest) (dataset, error
 		return dataset{}, err
 	}
 	typ := r.config.typ
-	d := dataset{claims: maps.Clone(rec.Claims), today: schemas.DateOf(r.now)}
-	if d.claims == nil {
-		d.claims = map[string]any{}
-	}
+	claims := make(map[string]any, len(rec.Claims)+16)
+	maps.Copy(claims, rec.Claims)
+	d := dataset{today: schemas.DateOf(r.now)}
 	if d.lastDay, err = lastDay(typ, rec, d.today); err != nil {
 		return dataset{}, &ClaimsError{[]Violation{{Claim: "date_of_expiry", Rule: "record"}}}
 	}
-	deriver{typ: typ, rec: rec, today: d.today, claims: d.claims}.derive()
-	if err := is.pseudonyms(ctx, r, d.claims); err != nil {
+	deriver{typ: typ, rec: rec, today: d.today, claims: claims}.derive()
+	if err := is.pseudonyms(ctx, r, claims); err != nil {
 		return dataset{}, err
 	}
-	r.tenant.envelope(typ, d.claims, d.today, d.lastDay)
+	r.tenant.envelope(typ, claims, d.today, d.lastDay)
 	if d.lastDay.Before(d.today) {
 		return dataset{}, &ClaimsError{[]Violation{{Claim: "date_of_expiry", Rule: "past"}}}
 	}
-	return d, is.checked(typ, d.claims)
+	d.claims, err = is.checked(typ, claims)
+	return d, err
 }
 
 // verdicts remembers which claims, byte for byte, have passed validation: what was offered a minute ago is not walked
@@ -84,24 +85,22 @@ type verdicts struct {
 
 const maxVerdicts = 1 << 14
 
-func (is *Issuer) checked(typ *schemas.Type, claims map[string]any) error {
-	text, err := json.Marshal(claims, json.Deterministic(true))
-	if err != nil { // a value that no schema takes
-		return check(typ, claims, 0)
+// checked validates claims and gives them the shape that is signed.
+func (is *Issuer) checked(typ *schemas.Type, claims map[string]any) ([]sdjwt.Claim, error) {
+	shaped, shapeErr := sdClaims(typ, claims)
+	if shapeErr != nil { // what has no shape breaks a rule as well, and that is told by its name
+		return nil, errors.Join(check(typ, claims, 0), shapeErr)
 	}
-	h := sha256.New()
-	h.Write([]byte(typ.VCT + " " + typ.Version + "\n"))
-	h.Write(text)
-	key := [32]byte(h.Sum(nil))
+	key := sha256.Sum256(append([]byte(typ.VCT+" "+typ.Version+"\n"), sdjwt.ObjectOf(shaped...).JSON()...))
 	v := &is.verdicts
 	v.mu.Lock()
 	good := v.good[key]
 	v.mu.Unlock()
 	if good {
-		return nil
+		return shaped, nil
 	}
 	if err := check(typ, claims, 0); err != nil {
-		return err
+		return nil, err
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -109,7 +108,7 @@ func (is *Issuer) checked(typ *schemas.Type, claims map[string]any) error {
 		v.good = map[[32]byte]bool{}
 	}
 	v.good[key] = true
-	return nil
+	return shaped, nil
 }
 
 // envelope is what the agency says of itself and of the document.
@@ -191,8 +190,12 @@ func (d deriver) ages() {
 	}
 	over := false
 	for _, c := range d.typ.Claims {
-		n, err := strconv.Atoi(strings.TrimPrefix(c.Path, "age_over_"))
-		if err != nil || !strings.HasPrefix(c.Path, "age_over_") {
+		digits, ok := strings.CutPrefix(c.Path, "age_over_")
+		if !ok {
+			continue
+		}
+		n, err := strconv.Atoi(digits)
+		if err != nil {
 			continue
 		}
 		if v, err := schemas.AgeOver(birth, d.today, n, schemas.Birthday); err == nil {

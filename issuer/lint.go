@@ -80,11 +80,11 @@ type payload struct {
 
 // lint judges one prepared copy: envelope, times, index, holder key, names.
 func (l *typeLint) lint(p *sdjwt.Prepared, d decided) error {
-	_, body, ok := strings.Cut(string(p.SigningInput()), ".")
+	_, body, ok := bytes.Cut(p.SigningInput(), []byte("."))
 	if !ok {
 		return fmt.Errorf("%w: not a signing input", errLint)
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(body)
+	raw, err := keys.AppendBase64URL(nil, body)
 	if err != nil {
 		return fmt.Errorf("%w: payload encoding", errLint)
 	}
@@ -116,8 +116,7 @@ func (l *typeLint) envelope(got payload, d decided) error {
 	case got.Alg != "sha-256" && len(got.SD) > 0:
 		return fmt.Errorf("%w: digest algorithm", errLint)
 	}
-	key, err := keys.ParseJWK(got.Cnf.JWK)
-	if err != nil || !key.Equal(d.holder) {
+	if !bytes.Equal(got.Cnf.JWK, d.holder.JWK()) { // of the proof: parsed, on the curve, in its one spelling
 		return fmt.Errorf("%w: holder key is not the proof's", errLint)
 	}
 	return nil

@@ -22,7 +22,7 @@ func (is *Issuer) pseudonyms(ctx context.Context, r datasetRequest, claims map[s
 	if !nullifier && (!r.config.slots || r.slot == slotNone) {
 		return nil
 	}
-	root, err := is.pseudonymRoot(ctx, Subject{Tenant: r.tenant.ID, Type: r.config.typ.Name, Person: r.person})
+	root, err := is.pseudonymRoot(ctx, Subject{Tenant: r.tenant.ID, Type: r.config.typ.Name, Person: r.person}, r.sealedPseudonym)
 	if err != nil {
 		return err
 	}
@@ -42,8 +42,11 @@ func (is *Issuer) pseudonyms(ctx context.Context, r datasetRequest, claims map[s
 }
 
 // pseudonymRoot is random per person and type; the first use draws it.
-func (is *Issuer) pseudonymRoot(ctx context.Context, s Subject) ([]byte, error) {
+func (is *Issuer) pseudonymRoot(ctx context.Context, s Subject, sealed []byte) ([]byte, error) {
 	place := "pseudonym/" + s.Tenant + "/" + s.Type + "/" + s.Person
+	if sealed != nil {
+		return is.secrets.open(sealed, place)
+	}
 	kept, err := is.cfg.Store.Pseudonym(ctx, s, is.fresh(place))
 	if err != nil {
 		return nil, fmt.Errorf("read pseudonym root: %w", err)

@@ -42,6 +42,10 @@ func (t tableRecords) Record(ctx context.Context, tenant, typ, person string) (R
 	if err != nil {
 		return Record{}, err
 	}
+	return t.open(sealed, tenant, typ, person)
+}
+
+func (t tableRecords) open(sealed []byte, tenant, typ, person string) (Record, error) {
 	plain, err := t.secrets.open(sealed, recordPlace(tenant, typ, person))
 	if err != nil {
 		return Record{}, err
@@ -51,6 +55,14 @@ func (t tableRecords) Record(ctx context.Context, tenant, typ, person string) (R
 		return Record{}, errors.New("issuer: sealed record does not decode")
 	}
 	return rec, nil
+}
+
+// record is the source's; that of the own table may have come with the grant.
+func (is *Issuer) record(ctx context.Context, r datasetRequest) (Record, error) {
+	if table, own := is.records.(tableRecords); own && r.sealedRecord != nil {
+		return table.open(r.sealedRecord, r.tenant.ID, r.config.typ.Name, r.person)
+	}
+	return is.records.Record(ctx, r.tenant.ID, r.config.typ.Name, r.person)
 }
 
 // An ImportRequest brings one file of records.

@@ -51,6 +51,8 @@ type Grant struct {
 	MadeAt     time.Time
 	ExpiresAt  time.Time
 	Credential Credential
+	// What issuing will read next, from the same look at the database; nil where there is none.
+	Sealed struct{ Record, Pseudonym []byte }
 }
 
 // IssuanceStore is the record of the record-then-sign pipeline.

@@ -7,7 +7,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/oid4vci"
+	"github.com/dojang-id/dojang/internal/sdjwt"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/schemas"
 )
@@ -24,6 +26,7 @@ type tenant struct {
 	types     map[string]*schemas.Type
 	configs   map[string]*configuration
 	press     *press
+	head      *sdjwt.Head // of every credential
 }
 
 // A configuration is one type in one format.
@@ -56,6 +59,9 @@ func newTenant(t Tenant, cfg Config) (*tenant, error) {
 	x := &tenant{
 		Tenant: t, issuerURL: cfg.URL + "/" + t.ID, listBase: cfg.StatusHost + "/" + did.ID() + "/", keyURL: did.URL(t.KeyID),
 		types: map[string]*schemas.Type{}, configs: map[string]*configuration{}, press: &press{signer: t.Key},
+	}
+	if x.head, err = sdjwt.NewHead(keys.Header{Alg: x.alg(), Kid: x.keyURL, X5C: t.X5C}); err != nil {
+		return nil, err
 	}
 	for _, name := range t.Types {
 		typ, ok := schemas.Lookup(name)

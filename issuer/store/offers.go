@@ -94,8 +94,14 @@ func grant(tx *sqldb.Tx, c issuer.Credential, g issuer.Grant) error {
 func (s *Store) Grant(ctx context.Context, tenant string, token [32]byte) (issuer.Grant, error) {
 	g := issuer.Grant{Token: token}
 	c := &g.Credential
-	err := s.db.ReadRow(ctx, sqldb.Query{SQL: `SELECT g.jkt, g.client_id, g.slots, g.allowance, g.made_at, g.expires_at, c.id, c.tenant, c.type, c.format, c.person, c.state
-		FROM grants g JOIN credentials c ON c.id = g.credential WHERE g.token_hash = ? AND g.tenant = ?`, Args: []any{token[:], tenant}},
-		&g.JKT, &g.ClientID, &g.Slots, &g.Allowance, &g.MadeAt, &g.ExpiresAt, &c.ID, &c.Tenant, &c.Type, &c.Format, &c.Person, (*string)(&c.State))
+	err := s.db.ReadRow(ctx, sqldb.Query{SQL: grantQuery, Args: []any{token[:], tenant}},
+		&g.JKT, &g.ClientID, &g.Slots, &g.Allowance, &g.MadeAt, &g.ExpiresAt, &c.ID, &c.Tenant, &c.Type, &c.Format, &c.Person, (*string)(&c.State),
+		&g.Sealed.Record, &g.Sealed.Pseudonym)
 	return g, notFound(err)
 }
+
+const grantQuery = `SELECT g.jkt, g.client_id, g.slots, g.allowance, g.made_at, g.expires_at, c.id, c.tenant, c.type, c.format, c.person, c.state, r.sealed, p.sealed
+	FROM grants g JOIN credentials c ON c.id = g.credential
+	LEFT JOIN records r ON r.tenant = c.tenant AND r.type = c.type AND r.person = c.person
+	LEFT JOIN pseudonyms p ON p.tenant = c.tenant AND p.type = c.type AND p.person = c.person
+	WHERE g.token_hash = ? AND g.tenant = ?`
