@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,6 +16,10 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/light"
+	"github.com/dojang-id/dojang/registry/registrytest"
 )
 
 // asDojang makes the test binary the command itself: what the operator's page calls dojang.
@@ -152,6 +158,49 @@ func (s *operatorShell) status(homes ...string) []nodeStatus {
 	return out
 }
 
+// submit has an operation executed through node 1: a state to make a snapshot of.
+func (s *operatorShell) submit() {
+	s.t.Helper()
+	raw, err := os.ReadFile(filepath.Join(s.dir, "net", "network.json"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	n, err := parseNetwork(raw)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	key := registrytest.NewKey(s.t, registry.RoleOp)
+	next := key.Public.Hash()
+	op, err := registry.Operation{Network: "trial", ChainID: "trial-1",
+		Body: &registry.CreateBody{Op: key.Public, Next: registry.HashOf(next[:]), Recovery: registry.HashOf([]byte("recovery"))}}.Sign(key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	body, err := light.EncodeOperations([][]byte{op})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	res, err := http.Post(n.Cards[0].URL+"/v1/operations", light.TypeOperations, bytes.NewReader(body))
+	if err != nil || res.StatusCode != http.StatusOK {
+		s.t.Fatalf("%v %v", res, err)
+	}
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if out, err := light.DecodeOutcomes(answer, 1); err != nil || out[0].Code != string(registry.CodeOK) {
+		s.t.Fatalf("%+v %v", out, err)
+	}
+	for _, c := range n.Cards { // whoever is asked for it has it
+		for range 100 {
+			if res, err := http.Get(c.URL + "/v1/snapshots/latest"); err == nil && res.StatusCode == http.StatusOK {
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
 // TestOperatorsPage runs the commands of docs/operators/registry.md, exactly.
 func TestOperatorsPage(t *testing.T) {
 	if testing.Short() {
@@ -173,8 +222,11 @@ func TestOperatorsPage(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a fifth node joins", func(t *testing.T) {
-		s.run(blocks[1])
+	t.Run("a fifth node joins by state sync", func(t *testing.T) {
+		s.submit()
+		if text := s.run(blocks[1]); !strings.Contains(text, "holds the state of height") {
+			t.Fatalf("no state sync: %s", text)
+		}
 		st := s.status("net/5")[0]
 		if st.Health.Status != "ok" || len(st.Peers) != 4 || len(st.Validators) != 4 {
 			t.Fatalf("%+v", st)
@@ -188,7 +240,7 @@ func TestOperatorsPage(t *testing.T) {
 	t.Run("a stranger's node is refused", func(t *testing.T) {
 		s.port++ // of 127.0.0.5 are four taken
 		s.port += 3
-		s.run("dojang registry init net/6 --host 127.0.0.6 --generate-passphrase; dojang registry join net/6 --network net/network.json; dojang registry start net/6 2>net/6.log &\nsleep 4")
+		s.run("dojang registry init net/6 --host 127.0.0.6 --generate-passphrase; dojang registry join net/6 --network net/network.json --trust net/trust.json; dojang registry start net/6 2>net/6.log &\nsleep 4")
 		if text := s.run("dojang registry status net/6 --json || true"); strings.Contains(text, `"status":"ok"`) {
 			t.Fatalf("a node that nobody admitted has connected: %s", text)
 		}

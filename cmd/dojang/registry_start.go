@@ -97,7 +97,7 @@ func (c *registryStartCmd) daemon(home nodeHome, log *slog.Logger) (*daemon, err
 		return nil, err
 	}
 	nodeCfg := node.Config{Home: string(home), Listen: config.Peer, Allow: home.admitted, Fetch: fetchWith(client), Logger: log,
-		DoubleSignBlocks: config.DoubleSignBlocks, Member: config.Member}
+		DoubleSignBlocks: config.DoubleSignBlocks, RetainBlocks: config.RetainBlocks, SnapshotBlocks: config.SnapshotBlocks, Member: config.Member}
 	nodeCfg.Peers, nodeCfg.Allowed = network.dialling(own.peerID())
 	for _, t := range schemas.All() {
 		nodeCfg.Types = append(nodeCfg.Types, node.TypeMetadata{Name: t.Name, VCT: t.VCT, JSON: t.TypeMetadata()})

@@ -25,6 +25,7 @@ type application struct {
 	allow   func(id string) bool // and those that it names; nil: none
 
 	// Told from inside the engine's lock: must not block.
+	retain     func(height uint64) uint64 // the lowest block to keep; 0: all
 	onExecuted func(tx []byte, result chain.Result)
 	onHeader   func(height uint64) // a header is decided and stored; states below it are provable
 	onCommit   func(height uint64, changed bool)
@@ -102,7 +103,7 @@ func (a *application) Commit(context.Context, *abci.RequestCommit) (*abci.Respon
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	a.onCommit(a.machine.Info().Height, a.pending)
-	return &abci.ResponseCommit{}, nil
+	return &abci.ResponseCommit{RetainHeight: int64(a.retain(a.machine.Info().Height))}, nil
 }
 
 // Query answers the engine's peer filter and nothing else: readers go through Evidence.

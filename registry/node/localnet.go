@@ -29,6 +29,8 @@ type LocalnetConfig struct {
 	Types      []TypeMetadata
 	Logger     *slog.Logger
 
+	RetainBlocks, SnapshotBlocks uint64 // as of Config
+
 	engineP2P bool // the engine's own intervals, for comparison
 }
 
@@ -111,6 +113,7 @@ func (l *Localnet) open(cfg LocalnetConfig, g Genesis, ids []Identity) error {
 			return err
 		}
 		node, err := New(Config{Home: cfg.home(i), Listen: listen[i], Peers: peers, Allowed: allowed, Sponsor: sponsor, Chain: cfg.Chain,
+			RetainBlocks: cfg.RetainBlocks, SnapshotBlocks: cfg.SnapshotBlocks,
 			Fetch: cfg.Fetch, Types: cfg.Types, Logger: cfg.Logger, engineP2P: cfg.engineP2P})
 		if err != nil {
 			return err

@@ -45,9 +45,14 @@ type Config struct {
 	// DoubleSignBlocks refuses a start when one of that many newest blocks carries our signature (another copy of the key may
 	// be running). 0: the sign state alone decides. A clean restart has to wait that many blocks, one validator for ever.
 	DoubleSignBlocks int64
-	Chain            chain.Config // of the state machine
-	Now              func() time.Time
-	Logger           *slog.Logger // nil: silent
+	// RetainBlocks is how many of the newest blocks stay; 0: all. History does not need them: leaves and the headers that
+	// date them are never dropped.
+	RetainBlocks uint64
+	// SnapshotBlocks makes a snapshot for newcomers after at least so many blocks; 0: none.
+	SnapshotBlocks uint64
+	Chain          chain.Config // of the state machine
+	Now            func() time.Time
+	Logger         *slog.Logger // nil: silent
 
 	engineP2P bool // the engine's own intervals, for comparison
 }
@@ -72,15 +77,16 @@ type Node struct {
 
 // running is what lives from Start to Stop.
 type running struct {
-	engine   *engine
-	machine  *chain.Machine
-	gateway  *gateway
-	follower *follower
-	keeper   *keeper
-	proofs   *proofCache
-	docs     documentCache
-	newest   atomic.Uint64 // height of the newest decided header
-	changed  sync.Map      // DID of an issuer -> struct{}: epochs executed and not yet committed
+	engine    *engine
+	machine   *chain.Machine
+	gateway   *gateway
+	follower  *follower
+	keeper    *keeper
+	snapshots *snapshots
+	proofs    *proofCache
+	docs      documentCache
+	newest    atomic.Uint64 // height of the newest decided header
+	changed   sync.Map      // DID of an issuer -> struct{}: epochs executed and not yet committed
 
 	nonceMu sync.Mutex
 	nonce   uint64 // the last one used
@@ -194,10 +200,13 @@ func (n *Node) Start(ctx context.Context) error {
 	stores := &databases{dir: filepath.Join(n.cfg.Home, dataDir)}
 	headers, err := stores.headers()
 	if err != nil {
-		return errors.Join(err, machine.Close())
+		return errors.Join(err, stores.close(), machine.Close())
 	}
 	r := &running{machine: machine, proofs: newProofCache(), watch: make(chan struct{})}
-	app := &application{machine: machine, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
+		return errors.Join(err, stores.close(), machine.Close())
+	}
+	app := &application{machine: machine, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onHeader:   func(h uint64) { r.header(h) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
@@ -248,6 +257,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	err := r.engine.stop(ctx)
 	r.gateway.stop()
 	r.wake()
+	r.snapshots.stop()
 	return errors.Join(err, r.machine.Close())
 }
 
@@ -290,6 +300,7 @@ func (r *running) wake() {
 func (r *running) committed(height uint64, changed bool) {
 	r.wake()
 	r.docs.moved(height, changed)
+	r.snapshots.committed(r.machine, height, changed)
 	r.changed.Range(func(issuer, _ any) bool {
 		r.changed.Delete(issuer)
 		if r.follower != nil {

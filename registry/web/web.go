@@ -100,6 +100,8 @@ func (s *Server) routes() {
 	open("GET /v1/status", "no-cache", s.status)
 	open("GET /type-metadata/{type}", "public, max-age=300", s.typeMetadata)
 	open("GET /v1/operations/{hash}", "no-cache", s.operation)
+	open("GET /v1/snapshots/latest", "no-cache", s.snapshot)
+	open("GET /v1/snapshots/{height}/{index}", "public, max-age=3600", s.snapshotChunk)
 	open("GET /v1/genesis", "public, max-age=86400", s.genesis)
 	open("GET /v1/health", "no-store", s.health)
 	s.public.Handle(httpd.Route{Pattern: "POST /v1/operations", Handler: http.HandlerFunc(s.submit),
@@ -217,6 +219,32 @@ func (s *Server) genesis(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, "application/json", raw)
 }
 
+// snapshot answers GET /v1/snapshots/latest: what the newest snapshot is made of.
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request) {
+	raw, err := s.cfg.Node.Snapshot()
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, "application/octet-stream", raw)
+}
+
+// snapshotChunk answers GET /v1/snapshots/{height}/{index}.
+func (s *Server) snapshotChunk(w http.ResponseWriter, r *http.Request) {
+	height, bad := strconv.ParseUint(r.PathValue("height"), 10, 63)
+	index, worse := strconv.Atoi(r.PathValue("index"))
+	if bad != nil || worse != nil {
+		s.fail(w, r, light.ErrQuery)
+		return
+	}
+	raw, err := s.cfg.Node.SnapshotChunk(height, index)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, "application/octet-stream", raw)
+}
+
 type healthJSON struct {
 	Status string `json:"status"` // ok, syncing, stuck, down
 	Height uint64 `json:"height"`
@@ -286,6 +314,7 @@ func problem(err error) *httpd.Problem {
 		{errNotAcceptable, http.StatusNotAcceptable, "not-acceptable"},
 		{registry.ErrNotFound, http.StatusNotFound, "not-found"},
 		{node.ErrNoList, http.StatusNotFound, "not-found"},
+		{node.ErrNoSnapshot, http.StatusNotFound, "not-found"},
 		{chain.ErrVersion, http.StatusNotFound, "not-found"},
 		{node.ErrTooHigh, http.StatusTooEarly, "too-early"},
 		{errDocument, http.StatusUnprocessableEntity, "invalid-document"},
