@@ -262,8 +262,9 @@ func (r *running) hand(wallet, typ, person string) string {
 		Expires time.Time
 	}
 	output(r.t, &received, "wallet", "receive", "--data", r.data, "--wallet", wallet, "--json", offer.URI)
-	if received.Copies != 10 || time.Until(received.Expires) < 45*24*time.Hour {
-		r.t.Errorf("%d copies until %v: DESIGN 5.7 wants 45 days at least", received.Copies, received.Expires)
+	// DESIGN 5.7: 45 days at least; youth-eligibility ends earlier, with its round.
+	if received.Copies != 10 || typ == "resident-id" && time.Until(received.Expires) < 45*24*time.Hour {
+		r.t.Errorf("%d copies until %v", received.Copies, received.Expires)
 	}
 	return offer.ID
 }

