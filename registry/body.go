@@ -163,7 +163,9 @@ func newBody(kind Kind) Body {
 		func() Body { return new(RetireBody) }, func() Body { return new(CompromiseBody) }, func() Body { return new(AccreditBody) },
 		func() Body { return new(SuspendBody) }, func() Body { return new(ResumeBody) }, func() Body { return new(EndBody) },
 		func() Body { return new(RegisterBody) }, func() Body { return new(TypeDigestBody) }, func() Body { return new(EpochBody) },
-		func() Body { return new(AnchorBody) },
+		func() Body { return new(AnchorBody) }, func() Body { return new(ProposeBody) }, func() Body { return new(VoteBody) },
+		func() Body { return new(MemberAddBody) }, func() Body { return new(MemberRemoveBody) }, func() Body { return new(ValidatorBody) },
+		func() Body { return new(ThresholdBody) }, func() Body { return new(EmergencyBody) },
 	} {
 		if body := b(); body.Kind() == kind {
 			return body

@@ -82,6 +82,8 @@ type KeyFact struct {
 	Retired         uint64    `cbor:"3,keyasint,omitempty"`
 	CompromisedFrom int64     `cbor:"4,keyasint,omitempty"`
 	Declared        uint64    `cbor:"5,keyasint,omitempty"` // height of the declaration of compromise
+	Held            uint64    `cbor:"6,keyasint,omitempty"` // height of an emergency suspension
+	HeldUntil       int64     `cbor:"7,keyasint,omitempty"` // seconds; then it lapses by itself
 }
 
 // A ServiceFact is an endpoint; Removed is a height.
@@ -102,6 +104,12 @@ type AccreditationFact struct {
 	Until     int64      `cbor:"6,keyasint,omitempty"`
 	Suspended bool       `cbor:"7,keyasint,omitempty"`
 	Operator  DID        `cbor:"8,keyasint,omitempty"`
+	Lapses    int64      `cbor:"9,keyasint,omitempty"` // end of an emergency suspension; 0: none, or it was decided upon
+}
+
+// SuspendedAt reports whether the accreditation is suspended at a moment in seconds.
+func (f *AccreditationFact) SuspendedAt(t int64) bool {
+	return f.Suspended && (f.Lapses == 0 || t < f.Lapses)
 }
 
 // A RegistrationFact is a verifier registration; times are seconds.
@@ -145,7 +153,25 @@ type ParamsFact struct {
 	QuotaBlocks   uint64 `cbor:"6,keyasint"`
 	EpochInterval int64  `cbor:"7,keyasint"` // seconds between two status epochs of an issuer
 	Heartbeat     uint64 `cbor:"8,keyasint"` // milliseconds
+	// Closed: k of n members decide by proposals only, not by signing one operation together.
+	Closed        bool   `cbor:"9,keyasint,omitempty"`
+	TimeLock      int64  `cbor:"10,keyasint,omitempty"` // seconds between approval and execution
+	Voting        int64  `cbor:"11,keyasint,omitempty"` // seconds until a proposal expires
+	Emergency     uint64 `cbor:"12,keyasint,omitempty"` // members for an emergency suspension; 0: there is none
+	EmergencyHold int64  `cbor:"13,keyasint,omitempty"` // seconds that it holds
 }
+
+// Need is how many members decide an operation of a kind. A removal needs one less than all, so that a lost key cannot
+// stop it, and always a majority.
+func (p *ParamsFact) Need(kind Kind) uint64 {
+	if kind == KindMemberRemove {
+		return max(min(p.Threshold, p.Members-1), Majority(p.Members))
+	}
+	return p.Threshold
+}
+
+// Majority of n members: the least threshold that is ever allowed.
+func Majority(n uint64) uint64 { return n/2 + 1 }
 
 // A MemberFact is a member of the consortium with its offline governance key.
 type MemberFact struct {

@@ -6,7 +6,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 )
 
-// A Kind names an operation. The names are a namespace: proposals, votes and nullifiers will get their own.
+// A Kind names an operation.
 type Kind string
 
 // The kinds of this version; README.md has the table of histories, bodies and signers.
@@ -42,7 +42,7 @@ const (
 type Operation struct {
 	Network string
 	ChainID string
-	DID     DID    // whom it is about; empty for create and type-digest
+	DID     DID    // whom it is about; empty where the kind is about nobody
 	Seq     uint64 // place in its history; of a status epoch, the epoch's number
 	Prev    Hash   // of the payload before it; zero where Seq is 0 or the kind has no history
 	Body    Body
@@ -253,13 +253,31 @@ func ParsePayload(payload []byte) (*Operation, error) {
 	return o, o.check()
 }
 
+// aboutDID reports whether operations of the kind name a DID.
+func (k Kind) aboutDID() bool {
+	switch k {
+	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold:
+		return false
+	}
+	return true
+}
+
+// hasHistory reports whether operations of the kind follow one another by prev.
+func (k Kind) hasHistory() bool {
+	switch k {
+	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold, KindEmergencySuspend:
+		return false
+	}
+	return true
+}
+
 // check is all that holds without state.
 func (o *Operation) check() error {
 	if !onlyBytes(o.Network, 32, networkAlphabet) || !onlyBytes(o.ChainID, 64, fragmentAlphabet) {
 		return ErrMalformed
 	}
 	kind := o.Body.Kind()
-	if (kind == KindCreate || kind == KindTypeDigest) != (o.DID == "") {
+	if kind.aboutDID() != (o.DID != "") {
 		return ErrMalformed
 	}
 	if o.DID != "" {
@@ -267,8 +285,7 @@ func (o *Operation) check() error {
 			return ErrMalformed
 		}
 	}
-	history := kind != KindStatusEpoch && kind != KindAnchor
-	if (history && o.Seq > 0) == o.Prev.IsZero() {
+	if (kind.hasHistory() && o.Seq > 0) == o.Prev.IsZero() {
 		return ErrMalformed
 	}
 	return o.Body.check(o)

@@ -37,13 +37,16 @@ type Key struct {
 	ActiveFrom      time.Time
 	RetiredAt       time.Time // signatures made before still count
 	CompromisedFrom time.Time // only what was anchored before still counts
+	// Between these an emergency suspension holds. While it does, CompromisedFrom is not after SuspendedFrom.
+	SuspendedFrom, SuspendedUntil time.Time
 }
 
 // InForce reports whether the key could sign at t: active, not retired, not compromised.
 func (k Key) InForce(t time.Time) bool {
 	return !t.Before(k.ActiveFrom) &&
 		(k.RetiredAt.IsZero() || t.Before(k.RetiredAt)) &&
-		(k.CompromisedFrom.IsZero() || t.Before(k.CompromisedFrom))
+		(k.CompromisedFrom.IsZero() || t.Before(k.CompromisedFrom)) &&
+		(k.SuspendedUntil.IsZero() || t.Before(k.SuspendedFrom) || !t.Before(k.SuspendedUntil))
 }
 
 // An Accreditation lets one issuer issue one type on a legal basis during an interval.

@@ -13,6 +13,8 @@ type pending struct {
 	block   Block
 	records []record
 	writes  map[string][]byte
+	// validators whose power the block changes
+	validators []ValidatorUpdate
 }
 
 // CheckTx decides whether a transaction may wait for a block: the same validation as Execute, on a copy of the state
@@ -30,7 +32,7 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
 	m.check.base = m.committed()
-	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: newOverlay(m.check)}
+	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: newOverlay(m.check), before: m.check.base}
 	res, err := r.transaction(v)
 	if err != nil {
 		return Result{Code: registry.CodeMalformed, Detail: "internal error"}
@@ -74,7 +76,10 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 	if params == nil {
 		return nil, nil, ErrOrder
 	}
-	r := run{params: *params, height: b.Height, time: b.Time.Unix(), state: newOverlay(base)}
+	r := run{params: *params, height: b.Height, time: b.Time.Unix(), state: newOverlay(base), before: base}
+	if err := r.proposals(); err != nil {
+		return nil, nil, fmt.Errorf("chain: execute height %d: %w", b.Height, err)
+	}
 	for _, tx := range b.Txs {
 		res, err := r.transaction(m.verdicts.of(tx, params.Network))
 		if err != nil {
@@ -89,6 +94,9 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 		}
 	}
 	p.records = append(p.records, b.record())
+	if p.validators, err = r.validatorUpdates(); err != nil {
+		return nil, nil, err
+	}
 	if err := m.apply(r.state); err != nil {
 		return nil, nil, err
 	}
@@ -171,4 +179,20 @@ func (m *Machine) prune() error {
 	}
 	m.pruned = to
 	return nil
+}
+
+// A ValidatorUpdate is a validator's new power; 0 removes it.
+type ValidatorUpdate struct {
+	Key   [32]byte // Ed25519
+	Power uint64
+}
+
+// ValidatorUpdates of the executed block that is not committed yet, in order of keys, for the engine.
+func (m *Machine) ValidatorUpdates() []ValidatorUpdate {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.pending == nil {
+		return nil
+	}
+	return m.pending.validators
 }

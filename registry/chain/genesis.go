@@ -29,6 +29,49 @@ type Genesis struct {
 	EpochInterval int64           `json:"epoch_interval_s"` // between two status epochs of an issuer
 	Heartbeat     uint64          `json:"heartbeat_ms"`
 	Members       []GenesisMember `json:"members"`
+	// Governance is how members decide. Absent: a development network lets k of n sign an operation together; any other
+	// decides by proposals, with DefaultGovernance.
+	Governance *GenesisGovernance `json:"governance,omitempty"`
+	// Validators of the first block. They stand in the engine's half of the genesis, whose adapter fills them in.
+	Validators []registry.ValidatorFact `json:"-"`
+}
+
+// GenesisGovernance are the rules of deciding.
+type GenesisGovernance struct {
+	Direct             bool   `json:"direct"`              // k of n may sign one operation together, without a proposal
+	TimeLock           int64  `json:"time_lock_s"`         // between approval and execution
+	Voting             int64  `json:"voting_s"`            // until a proposal expires
+	EmergencyThreshold uint64 `json:"emergency_threshold"` // members for an emergency suspension; 0: there is none
+	EmergencyHold      int64  `json:"emergency_s"`         // how long it holds
+}
+
+// DefaultGovernance of a threshold: three days of time lock, two weeks to vote, half of the threshold for an emergency of a week.
+func DefaultGovernance(threshold uint64) GenesisGovernance {
+	const day = 24 * 3600
+	return GenesisGovernance{TimeLock: 3 * day, Voting: 14 * day, EmergencyThreshold: (threshold + 1) / 2, EmergencyHold: 7 * day}
+}
+
+func (g *Genesis) governance() GenesisGovernance {
+	switch {
+	case g.Governance != nil:
+		return *g.Governance
+	case g.Development:
+		rules := DefaultGovernance(g.Threshold)
+		rules.Direct, rules.TimeLock = true, 0
+		return rules
+	}
+	return DefaultGovernance(g.Threshold)
+}
+
+func (g *GenesisGovernance) check(threshold uint64) error {
+	const most = 366 * 24 * 3600
+	if g.TimeLock < 0 || g.TimeLock > most || g.Voting <= 0 || g.Voting > most || g.EmergencyThreshold > threshold {
+		return ErrGenesis
+	}
+	if (g.EmergencyThreshold > 0) != (g.EmergencyHold > 0) || g.EmergencyHold < 0 || g.EmergencyHold > most {
+		return ErrGenesis
+	}
+	return nil
 }
 
 // A GenesisMember is a founding member. Keys are public JWKs of different keys.
@@ -63,6 +106,12 @@ func (g Genesis) check() error {
 	n := uint64(len(g.Members))
 	if g.Format != GenesisFormat || n == 0 || n > 100 || g.Threshold == 0 || g.Threshold > n {
 		return ErrGenesis
+	}
+	if !g.Development && g.Threshold < registry.Majority(n) {
+		return fmt.Errorf("%w: fewer than a majority may not decide", ErrGenesis)
+	}
+	if rules := g.governance(); rules.check(g.Threshold) != nil {
+		return fmt.Errorf("%w: governance", ErrGenesis)
 	}
 	if g.QuotaBlocks == 0 || g.EpochInterval < 0 || g.Heartbeat == 0 {
 		return ErrGenesis
@@ -116,7 +165,9 @@ func (m *Machine) InitGenesis(g Genesis, height uint64) (appHash []byte, err err
 	}
 	o := newOverlay(treeReader{m.tree})
 	w := writer{overlay: o, height: height - 1}
+	rules := g.governance()
 	w.fact(registry.ParamsFamily(), registry.ParamsFact{
+		Closed: !rules.Direct, TimeLock: rules.TimeLock, Voting: rules.Voting, Emergency: rules.EmergencyThreshold, EmergencyHold: rules.EmergencyHold,
 		Network: g.Network, ChainID: g.ChainID, Development: g.Development, Threshold: g.Threshold, Members: uint64(len(g.Members)),
 		QuotaOps: g.QuotaOps, QuotaBlocks: g.QuotaBlocks, EpochInterval: g.EpochInterval, Heartbeat: g.Heartbeat,
 	})
@@ -127,6 +178,14 @@ func (m *Machine) InitGenesis(g Genesis, height uint64) (appHash []byte, err err
 		}
 		w.fact(registry.MemberFamily(member.ID), registry.MemberFact{Name: member.Name, Key: governance})
 		w.plain(registry.SponsorKey(member.ID), registry.SponsorFact{Key: sponsor})
+		w.plain(registry.GovernanceKeyKey(governance), member.ID)
+		w.plain(registry.GovernanceKeyKey(sponsor), member.ID)
+	}
+	if len(g.Validators) > 0 {
+		if err := checkValidators(g.Validators); err != nil {
+			return nil, err
+		}
+		w.fact(registry.ValidatorsFamily(), registry.ValidatorsFact{Validators: inKeyOrder(g.Validators)})
 	}
 	w.plain(registry.HeaderRootKey(), registry.HeaderRoot{First: height, Root: emptyRoot})
 	if w.err != nil {

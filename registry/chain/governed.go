@@ -33,14 +33,14 @@ func (d *deciding) governed() error {
 		return d.accredit(b)
 	case *registry.SuspendBody:
 		return d.change(b.Type, b.N, func(f *registry.AccreditationFact) bool {
-			was := f.Suspended
-			f.Suspended = true
+			was := f.Suspended && f.Lapses == 0
+			f.Suspended, f.Lapses = true, 0 // confirms an emergency suspension
 			return !was
 		})
 	case *registry.ResumeBody:
 		return d.change(b.Type, b.N, func(f *registry.AccreditationFact) bool {
 			was := f.Suspended
-			f.Suspended = false
+			f.Suspended, f.Lapses = false, 0
 			return was
 		})
 	case *registry.EndBody:
@@ -56,6 +56,20 @@ func (d *deciding) governed() error {
 		return d.epoch(b)
 	case *registry.AnchorBody:
 		return d.anchor(b)
+	case *registry.ProposeBody:
+		return d.propose(b)
+	case *registry.VoteBody:
+		return d.vote(b)
+	case *registry.MemberAddBody:
+		return d.addMember(b)
+	case *registry.MemberRemoveBody:
+		return d.removeMember(b)
+	case *registry.ValidatorBody:
+		return d.setValidator(b)
+	case *registry.ThresholdBody:
+		return d.setThreshold(b)
+	case *registry.EmergencyBody:
+		return d.suspendAtOnce(b)
 	}
 	return registry.Refuse(registry.CodeMalformed, "unknown kind")
 }
@@ -79,7 +93,7 @@ func (d *deciding) accredit(b *registry.AccreditBody) error {
 	}
 	f := registry.AccreditationFact{Basis: b.Basis, Roots: b.Roots, Host: b.Host, From: b.From, Until: b.Until, Operator: b.Operator}
 	if old != nil {
-		f.Seq, f.Head, f.Suspended = old.Seq, old.Head, old.Suspended
+		f.Seq, f.Head, f.Suspended, f.Lapses = old.Seq, old.Head, old.Suspended, old.Lapses
 	}
 	if err := d.follows(old != nil, f.Seq, f.Head); err != nil {
 		return err
@@ -214,7 +228,7 @@ func (d *deciding) operator(ref *registry.AccreditationRef) (registry.DID, error
 	if err != nil {
 		return "", err
 	}
-	if fact == nil || fact.Operator == "" || fact.Suspended || d.time < fact.From || (fact.Until != 0 && d.time >= fact.Until) {
+	if fact == nil || fact.Operator == "" || fact.SuspendedAt(d.time) || d.time < fact.From || (fact.Until != 0 && d.time >= fact.Until) {
 		return "", registry.Refuse(registry.CodeNotAllowed, "no accreditation in force names an operator")
 	}
 	return fact.Operator, nil
@@ -251,7 +265,7 @@ func (d *deciding) byKeyOf(who registry.DID, use registry.KeyUse) (string, error
 		if err != nil {
 			return "", err
 		}
-		if key == nil || key.Use != use || key.Retired != 0 || key.CompromisedFrom != 0 {
+		if key == nil || key.Use != use || key.Retired != 0 || key.CompromisedFrom != 0 || d.time < key.HeldUntil {
 			return "", registry.Refuse(registry.CodeNotAllowed, "signed by a key that may not do this")
 		}
 		return role, d.By(role, key.Key)

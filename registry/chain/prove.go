@@ -105,6 +105,9 @@ func (p *prover) query(q Query) {
 			if fact.Retired != 0 {
 				p.date(fact.Retired)
 			}
+			if fact.Held != 0 {
+				p.date(fact.Held)
+			}
 		}
 	}
 	for _, a := range q.Accreditations {

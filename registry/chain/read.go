@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"errors"
 	"time"
 
 	"github.com/cosmos/iavl"
@@ -74,6 +75,9 @@ func (m *Machine) DID(d registry.DID, height uint64) (did.Record, error) {
 		k, _, err := factAt[registry.KeyFact](r, registry.KeyFamily(d, id), height)
 		if err != nil {
 			return did.Record{}, err
+		}
+		if height == 0 && k.HeldUntil > m.Info().Time.Unix() {
+			continue // an emergency suspension: foreign readers know no such thing
 		}
 		rec.Keys = append(rec.Keys, did.Named[registry.KeyFact]{ID: id, Fact: *k})
 	}
@@ -173,6 +177,46 @@ func (m *Machine) Registration(d registry.DID, purpose string) (registry.Registr
 // Type is the newest metadata digest of a type, and the height of its last change.
 func (m *Machine) Type(vct string) (registry.TypeFact, uint64, error) {
 	return latest[registry.TypeFact](m, registry.TypeFamily(vct))
+}
+
+// Proposal n as it stands, and the height of its last change.
+func (m *Machine) Proposal(n uint64) (registry.ProposalFact, uint64, error) {
+	return latest[registry.ProposalFact](m, registry.ProposalFamily(n))
+}
+
+// Proposed is the operation that proposal n carries.
+func (m *Machine) Proposed(n uint64) (*registry.SignedOperation, error) {
+	content, err := readNewest[registry.ProposalContent](m, registry.ProposalContentKey(n))
+	if err != nil {
+		return nil, err
+	}
+	return content.Proposed()
+}
+
+// Proposals counts all proposals and names those that are not closed.
+func (m *Machine) Proposals() (registry.ProposalsFact, error) {
+	fact, err := readNewest[registry.ProposalsFact](m, registry.ProposalsKey())
+	if errors.Is(err, registry.ErrNotFound) {
+		return registry.ProposalsFact{}, nil
+	}
+	if err != nil {
+		return registry.ProposalsFact{}, err
+	}
+	return *fact, nil
+}
+
+// Member is a member, removed or not, and the height of its last change.
+func (m *Machine) Member(id string) (registry.MemberFact, uint64, error) {
+	return latest[registry.MemberFact](m, registry.MemberFamily(id))
+}
+
+// Validators that the members want; the engine follows two blocks later. Empty when the genesis named none.
+func (m *Machine) Validators() ([]registry.ValidatorFact, error) {
+	fact, _, err := latest[registry.ValidatorsFact](m, registry.ValidatorsFamily())
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, nil
+	}
+	return fact.Validators, err
 }
 
 func latest[T any](m *Machine, f registry.Family) (T, uint64, error) {

@@ -101,7 +101,7 @@ func TestStatusEpochs(t *testing.T) {
 }
 
 func TestAccreditationRules(t *testing.T) {
-	c := chaintest.New(t, chaintest.Config{Genesis: func(g *chain.Genesis) { g.Development = false }})
+	c := chaintest.New(t, chaintest.Config{Genesis: func(g *chain.Genesis) { g.Development = false; g.Governance = chaintest.Together() }})
 	a := c.NewAgency("gaon")
 	create := a.CreateOperation()
 	create.Body.(*registry.CreateBody).Services = nil

@@ -153,7 +153,11 @@ func TestThreatsOperations(t *testing.T) {
 		}
 	})
 	t.Run("H06 document bomb", func(t *testing.T) {
-		c := chaintest.New(t, chaintest.Config{Genesis: func(g *chain.Genesis) { g.Development = false; g.EpochInterval = 60 }})
+		c := chaintest.New(t, chaintest.Config{Genesis: func(g *chain.Genesis) {
+			g.Development = false
+			g.EpochInterval = 60
+			g.Governance = chaintest.Together()
+		}})
 		a := c.NewAgency("gaon")
 		create := func(change func(*registry.CreateBody)) registry.Operation {
 			op := a.CreateOperation()

@@ -13,6 +13,28 @@ type run struct {
 	height uint64
 	time   int64 // of the header of that height, seconds
 	state  *overlay
+	before reader // the state before the block
+}
+
+// loadParams takes the parameters as they are now: an operation before may have changed them.
+func (r *run) loadParams(state reader) error {
+	params, _, err := readFact[registry.ParamsFact](state, registry.ParamsFamily())
+	if err == nil && params == nil {
+		err = errors.New("chain: state without parameters")
+	}
+	if err == nil {
+		r.params = *params
+	}
+	return err
+}
+
+// reload follows an operation that changes parameters.
+func (r *run) reload(kind registry.Kind, state reader) error {
+	switch kind {
+	case registry.KindThreshold, registry.KindMemberAdd, registry.KindMemberRemove:
+		return r.loadParams(state)
+	}
+	return nil
 }
 
 // transaction validates one transaction and, if it is not refused as a whole, applies it to r.state.
@@ -21,10 +43,13 @@ func (r *run) transaction(v *verdict) (Result, error) {
 	if v.refuse != nil {
 		return refused("", v.refuse)
 	}
-	if v.tx.ChainID != r.params.ChainID {
+	if v.tx.ChainID != r.params.ChainID { // never changes
 		return refused(v.tx.Sponsor, registry.Refuse(registry.CodeWrongNetwork, "made for another chain"))
 	}
 	inner := newOverlay(r.state)
+	if err := r.loadParams(inner); err != nil {
+		return Result{}, err
+	}
 	w := writer{overlay: inner, height: r.height}
 	if err := r.admit(v, &w); err != nil {
 		return refused(v.tx.Sponsor, err)
@@ -127,7 +152,7 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 	}
 	op := v.ops[i].op
 	key := registry.OutcomeKey(op.Hash)
-	before, err := r.before(op, state)
+	before, err := r.earlier(op, state)
 	if err != nil {
 		return registry.Outcome{}, err
 	}
@@ -137,7 +162,7 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 	}
 	inner := newOverlay(state)
 	w := &writer{overlay: inner, height: r.height}
-	no := r.decide(&deciding{run: r, verdict: v, index: i, op: op, w: w})
+	no := r.decide(&deciding{run: r, parsed: v.ops[i], op: op, w: w})
 	out, err := outcomeOf(op.Hash[:], r.height, no)
 	if err != nil {
 		return out, err
@@ -147,15 +172,18 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 			return registry.Outcome{}, w.err
 		}
 		inner.mergeInto(state)
+		if err := r.reload(op.Kind(), state); err != nil {
+			return registry.Outcome{}, err
+		}
 	}
 	book := writer{overlay: state, height: r.height}
 	book.plain(key, registry.OutcomeFact{Height: r.height, Code: registry.Code(out.Code)})
 	return out, book.err
 }
 
-// before is the outcome that the operation had earlier. A create that succeeded has left its DID, and without one there
+// earlier is the outcome that the operation had earlier. A create that succeeded has left its DID, and without one there
 // is nothing to look up: most operations are creates of new ones.
-func (r *run) before(op *registry.SignedOperation, state reader) (*registry.OutcomeFact, error) {
+func (r *run) earlier(op *registry.SignedOperation, state reader) (*registry.OutcomeFact, error) {
 	if op.Kind() == registry.KindCreate && op.Network == r.params.Network {
 		if b, err := state.get(registry.DIDFamily(op.ID()).Latest()); err != nil || b == nil {
 			return nil, err
@@ -180,11 +208,12 @@ func outcomeOf(hash []byte, height uint64, err error) (registry.Outcome, error) 
 // deciding is one operation under decision. It implements did.State and did.Signatures.
 type deciding struct {
 	*run
-	verdict *verdict
-	index   int
-	op      *registry.SignedOperation
-	w       *writer
-	used    uint32 // bit i: a rule asked for signature i
+	parsed *parsed
+	op     *registry.SignedOperation
+	w      *writer
+	used   uint32 // bit i: a rule asked for signature i
+	// approved: a proposal carries the operation, and the members' votes stand for their signatures.
+	approved bool
 }
 
 // decide applies the rules of the kind. Error: *registry.Refusal or a fault of the store.
@@ -260,32 +289,61 @@ func (d *deciding) By(role string, key registry.PublicKey) error {
 		return registry.Refuse(registry.CodeBadSignature, "a required signature is missing")
 	}
 	d.used |= 1 << i
-	return d.verdict.ops[d.index].verify(i, key)
+	return d.parsed.verify(i, key)
 }
 
-// Threshold implements did.Signatures: k of the members at this height. A member's signature that does not hold refuses
-// the operation even if there are enough others.
+// Threshold implements did.Signatures: the members have decided, by an approved proposal, or by signing together where
+// the genesis allows that.
 func (d *deciding) Threshold() error {
+	if d.approved {
+		return nil
+	}
+	if d.params.Closed {
+		return registry.Refuse(registry.CodeThreshold, "only an approved proposal can do this")
+	}
+	return d.signedBy(d.params.Need(d.op.Kind()))
+}
+
+// signedBy checks that so many of the members at this height signed. A member's signature that does not hold refuses
+// the operation even if there are enough others.
+func (d *deciding) signedBy(need uint64) error {
 	var count uint64
 	for i := range d.op.Signatures {
 		id, ok := registry.MemberOfRole(d.op.Signatures[i].Role)
 		if !ok {
 			continue
 		}
-		member, _, err := readFact[registry.MemberFact](d.w, registry.MemberFamily(id))
-		if err != nil {
-			return err
-		}
-		if member == nil || member.Removed != 0 {
-			return registry.Refuse(registry.CodeThreshold, "signed by one who is not a member")
-		}
-		if err := d.By(d.op.Signatures[i].Role, member.Key); err != nil {
+		if err := d.byMember(id); err != nil {
 			return err
 		}
 		count++
 	}
-	if count < d.params.Threshold {
+	if count < need {
 		return registry.Refuse(registry.CodeThreshold, "too few members signed")
 	}
 	return nil
+}
+
+// byMember checks the signature of a present member.
+func (d *deciding) byMember(id string) error {
+	member, err := d.member(id)
+	if err != nil {
+		return err
+	}
+	if member == nil {
+		return registry.Refuse(registry.CodeThreshold, "signed by one who is not a member")
+	}
+	return d.By(registry.RoleMember(id), member.Key)
+}
+
+// member is a present member; nil when there is none of that id.
+func (d *deciding) member(id string) (*registry.MemberFact, error) {
+	if !registry.ValidFragment(id) {
+		return nil, nil
+	}
+	member, _, err := readFact[registry.MemberFact](d.w, registry.MemberFamily(id))
+	if err != nil || member == nil || member.Removed != 0 {
+		return nil, err
+	}
+	return member, nil
 }

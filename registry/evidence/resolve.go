@@ -57,6 +57,16 @@ func (f *Facts) Key(_ context.Context, did registry.DID, id string, at time.Time
 	if fact.CompromisedFrom != 0 {
 		key.CompromisedFrom = time.Unix(fact.CompromisedFrom, 0).UTC()
 	}
+	if fact.Held != 0 {
+		if key.SuspendedFrom, err = f.TimeOf(fact.Held); err != nil {
+			return f.no(err)
+		}
+		key.SuspendedUntil = time.Unix(fact.HeldUntil, 0).UTC()
+		// While it holds it is a compromise for all who ask, until the members decide or it lapses.
+		if f.head.KnownAt.Before(key.SuspendedUntil) && (key.CompromisedFrom.IsZero() || key.SuspendedFrom.Before(key.CompromisedFrom)) {
+			key.CompromisedFrom = key.SuspendedFrom
+		}
+	}
 	if !at.IsZero() && at.Before(key.ActiveFrom) {
 		return f.no(registry.ErrNotFound)
 	}
@@ -127,9 +137,13 @@ func (f *Facts) accreditation(did registry.DID, vct string, n uint64, at time.Ti
 	if err != nil {
 		return registry.Accreditation{}, err
 	}
+	moment := at
+	if moment.IsZero() {
+		moment = f.head.KnownAt
+	}
 	a := registry.Accreditation{
 		DID: did, Type: vct, LegalBasis: fact.Basis, StatusHost: fact.Host, From: seconds(fact.From), Until: seconds(fact.Until),
-		Suspended: fact.Suspended,
+		Suspended: fact.SuspendedAt(moment.Unix()),
 	}
 	for i := range fact.Roots {
 		a.Roots = append(a.Roots, fact.Roots[i][:])

@@ -69,7 +69,10 @@ type Chain struct {
 	Headers    []evidence.Header // Headers[i] is of height i+1
 	Time       time.Time         // of the next block
 	Step       time.Duration
+	Executed   func(*chain.Machine) // nil, or called between Execute and Commit
+	LastTxs    [][]byte             // of the newest block
 	nonce      uint64
+	proposals  uint64
 }
 
 // Names of the network.
@@ -165,9 +168,13 @@ func (c *Chain) TryBlock(txs ...[]byte) ([]chain.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Executed != nil {
+		c.Executed(c.Machine)
+	}
 	if err := c.Machine.Commit(); err != nil {
 		return nil, err
 	}
+	c.LastTxs = txs
 	c.Headers = append(c.Headers, h)
 	c.Time = c.Time.Add(c.Step)
 	return results, nil
