@@ -79,12 +79,12 @@ func mac(key []byte, parts ...string) []byte {
 }
 
 // stampLen is the length of a time before random bytes.
-const stampLen = 5
+const stampLen = 6
 
-// stamp writes seconds since 1970 into the first 5 bytes of b, which has 8 at least.
-func stamp(b []byte, now time.Time) { binary.BigEndian.PutUint64(b, uint64(now.Unix())<<24) }
+// stamp writes milliseconds since 1970 into the first 6 bytes of b, which has 8 at least.
+func stamp(b []byte, now time.Time) { binary.BigEndian.PutUint64(b, uint64(now.UnixMilli())<<16) }
 
-// orderedID is an id of 16 bytes: the time, then 88 random bits. The time keeps what is made together
+// orderedID is an id of 16 bytes: the time, then 80 random bits. The time keeps what is made together
 // together in an index; ids name things inside of the house, they open nothing.
 func orderedID(random io.Reader, now time.Time) (string, error) {
 	var b [16]byte

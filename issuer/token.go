@@ -125,7 +125,7 @@ func (is *Issuer) Grant(ctx context.Context, tenant, access string) (Grant, erro
 	return g, err
 }
 
-// accessToken is base64url of the time in 5 bytes and 32 random bytes.
+// accessToken is base64url of the time and 32 random bytes.
 func accessToken(random io.Reader, now time.Time) (string, error) {
 	var b [stampLen + 32]byte
 	stamp(b[:], now)
@@ -135,7 +135,7 @@ func accessToken(random io.Reader, now time.Time) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(b[:]), nil
 }
 
-// grantKey is what is stored of an access token: its time, so that grants of one moment lie together in an index, and 216
+// grantKey is what is stored of an access token: its time, so that grants of one moment lie together in an index, and 208
 // bits of its SHA-256. A token that we did not make has a key that no grant has.
 func grantKey(access string) [32]byte {
 	sum := sha256.Sum256([]byte(access))
