@@ -24,6 +24,9 @@ type registryCmd struct {
 	Start   registryStartCmd   `cmd:"" help:"Run a node."`
 	Status  registryStatusCmd  `cmd:"" help:"Show health, height, peers and validators of running nodes."`
 	Drill   registryDrillCmd   `cmd:"" help:"Make a network on this machine, hurt it, and check that it keeps what it promised."`
+	Fsck    registryFsckCmd    `cmd:"" help:"Check the invariants of a stopped node."`
+	Export  registryExportCmd  `cmd:"" help:"Write all blocks of a stopped node into one file."`
+	Replay  registryReplayCmd  `cmd:"" help:"Execute all blocks again, from genesis on, and compare every app hash."`
 	Trust   registryTrustCmd   `cmd:"" help:"Write a trust file that begins at the newest header of one's own node."`
 }
 

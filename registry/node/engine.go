@@ -182,11 +182,19 @@ func checkSignState(n *cmtnode.Node, signer *privval.FilePV) error {
 	if commit == nil {
 		return nil
 	}
-	for _, s := range commit.Signatures {
-		if s.BlockIDFlag == types.BlockIDFlagCommit && string(s.ValidatorAddress) == string(signer.GetAddress()) &&
-			signer.LastSignState.Height < height {
-			return ErrSignState
-		}
+	if !signStateCovers(signer, commit) {
+		return ErrSignState
 	}
 	return nil
+}
+
+// signStateCovers reports whether the signer remembers its vote in a commit.
+func signStateCovers(signer *privval.FilePV, commit *types.Commit) bool {
+	for _, s := range commit.Signatures {
+		if s.BlockIDFlag == types.BlockIDFlagCommit && string(s.ValidatorAddress) == string(signer.GetAddress()) &&
+			signer.LastSignState.Height < commit.Height {
+			return false
+		}
+	}
+	return true
 }

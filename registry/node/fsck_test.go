@@ -1,0 +1,161 @@
+package node
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	cmtcfg "github.com/cometbft/cometbft/config"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
+)
+
+// stopped is a node with some history that has ended cleanly.
+func stopped(t *testing.T) string {
+	t.Helper()
+	l := localnet(t, 1, 100*time.Millisecond)
+	n := l.Nodes[0]
+	raw, did, op := create(t, n)
+	prev := submitOK(t, n, raw)[0].Hash
+	for seq := uint64(1); seq < 5; seq++ {
+		hash, err := registry.ParseHash(prev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := registry.Operation{Network: n.Network(), ChainID: n.ChainID(), DID: did, Seq: seq, Prev: hash, Body: &registry.UpdateBody{
+			Services: []registry.Service{{ID: string(rune('a' + seq)), Type: "T", Endpoint: "https://a.example"}}}}
+		raw, err := o.Sign(op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		prev = submitOK(t, n, raw)[0].Hash
+	}
+	if err := l.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return n.cfg.Home
+}
+
+func rows(t *testing.T, home string) map[string]Row {
+	t.Helper()
+	found, err := Fsck(t.Context(), home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]Row{}
+	for _, r := range found {
+		out[r.ID] = r
+	}
+	return out
+}
+
+func TestFsck(t *testing.T) {
+	home := stopped(t)
+	for id, r := range rows(t, home) {
+		if r.Violations != 0 || r.Checked == 0 && id != "registry/lists" {
+			t.Errorf("%+v", r)
+		}
+	}
+	l := localnet(t, 1, 100*time.Millisecond)
+	if _, err := Fsck(t.Context(), l.Nodes[0].cfg.Home); err == nil {
+		t.Error("a running node was checked")
+	}
+}
+
+// TestFsckFinds bends one thing at a time.
+func TestFsckFinds(t *testing.T) {
+	for _, c := range []struct {
+		name, row string
+		bend      func(t *testing.T, home string)
+	}{
+		{"a block replaced by another", "registry/blocks", func(t *testing.T, home string) {
+			engineRecord(t, home, "blockstore", func(key, value []byte) []byte {
+				if !bytes.HasPrefix(key, []byte("P:3:")) {
+					return nil
+				}
+				value = bytes.Clone(value)
+				value[len(value)/2] ^= 1
+				return value
+			})
+		}},
+		{"a header that the state remembers differently", "registry/headers", func(t *testing.T, home string) {
+			chainRecord(t, home, []byte("x/h/\x00\x00\x00\x00\x00\x00\x00\x03"), func(b []byte) { b[5] ^= 1 })
+		}},
+		{"the sign state of a backup", "registry/sign-state", func(t *testing.T, home string) {
+			path := filepath.Join(home, "validator_state.json")
+			if err := os.WriteFile(path, []byte(`{"height":"0","round":0,"step":0}`), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"a sign state cut short", "registry/sign-state", func(t *testing.T, home string) {
+			if err := os.Truncate(filepath.Join(home, "validator_state.json"), 10); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			home := stopped(t)
+			c.bend(t, home)
+			for id, r := range rows(t, home) {
+				if (r.Violations > 0) != (id == c.row) {
+					t.Errorf("%+v", r)
+				}
+			}
+		})
+	}
+}
+
+func engineRecord(t *testing.T, home, store string, bend func(key, value []byte) []byte) {
+	t.Helper()
+	dbs := databases{dir: filepath.Join(home, dataDir)}
+	db, err := dbs.provide(&cmtcfg.DBContext{ID: store})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, err := db.Iterator(nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := 0
+	for ; it.Valid(); it.Next() {
+		if v := bend(it.Key(), it.Value()); v != nil {
+			if err := db.SetSync(bytes.Clone(it.Key()), v); err != nil {
+				t.Fatal(err)
+			}
+			changed++
+		}
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := dbs.close(); err != nil || changed == 0 {
+		t.Fatalf("%d records changed, %v", changed, err)
+	}
+}
+
+func chainRecord(t *testing.T, home string, key []byte, bend func([]byte)) {
+	t.Helper()
+	db, err := chain.Open(filepath.Join(home, dataDir, "chain"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := db.Get(key)
+	if err != nil || value == nil {
+		t.Fatalf("record: %v", err)
+	}
+	value = bytes.Clone(value)
+	bend(value)
+	batch := db.NewBatch()
+	if err := batch.Set(key, value); err != nil {
+		t.Fatal(err)
+	}
+	if err := batch.WriteSync(); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
