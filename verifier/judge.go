@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/oid4vp"
@@ -22,7 +23,6 @@ func (v *Verifier) Judge(ctx context.Context, s Submission, p *Policy, e Expect)
 	}
 	j := judging{v: v, policy: p, expect: e, facts: sources{own: v.own}}
 	j.basis.Presentation = digestOf(s.Presentations)
-	j.openStaple(s.Evidence)
 	out := j.run(ctx, s)
 	if err := ctx.Err(); err != nil {
 		return Judgement{}, fmt.Errorf("verifier: judge: %w", err)
@@ -46,6 +46,9 @@ func (j *judging) run(ctx context.Context, s Submission) Judgement {
 	parsed, findings, f := j.parse(s)
 	if f != nil {
 		return j.verdict(f, nil)
+	}
+	if len(parsed) > 0 { // costly, so not for what nobody can read
+		j.openStaple(s.Evidence)
 	}
 	signed := make([]verified, 0, len(parsed))
 	for _, u := range parsed {
@@ -256,9 +259,12 @@ func digestOf(presentations map[string][]string) [32]byte {
 	}
 	slices.Sort(ids)
 	h := sha256.New()
+	var b []byte
 	for _, id := range ids {
 		for _, text := range presentations[id] {
-			fmt.Fprintf(h, "%d:%s%d:%s", len(id), id, len(text), text)
+			b = append(append(strconv.AppendInt(b[:0], int64(len(id)), 10), ':'), id...)
+			b = append(append(strconv.AppendInt(b, int64(len(text)), 10), ':'), text...)
+			h.Write(b)
 		}
 	}
 	return [32]byte(h.Sum(nil))
