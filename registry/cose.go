@@ -144,3 +144,35 @@ func withLowS(rs []byte) []byte {
 	s.FillBytes(out[32:])
 	return out
 }
+
+// SignStatement signs bytes that are no operation but come from the same offline keys: a trust bundle. It binds network,
+// chain, kind and the key's role as an operation's signature does, and is verified before it is returned.
+// Errors: ErrKey, ErrSignature, or the signer's.
+func SignStatement(network, chainID, kind string, payload []byte, key SigningKey) ([]byte, error) {
+	w, err := (scope{Network: network, ChainID: chainID, Kind: kind}).sign(payload, key)
+	return w.Value, err
+}
+
+// A Statement is what a signature of SignStatement is about.
+type Statement struct {
+	Network, ChainID, Kind string
+	Payload                []byte
+	Role                   string // whose signature it is to be
+}
+
+// Verify checks a signature. Errors: ErrSignature, ErrKey.
+func (s Statement) Verify(key PublicKey, signature []byte) error {
+	alg := key.Alg()
+	if alg == 0 {
+		return ErrKey
+	}
+	protected, err := Encode(protectedHeader{Alg: alg, Kid: []byte(s.Role)})
+	if err != nil {
+		return err
+	}
+	message, err := (scope{Network: s.Network, ChainID: s.ChainID, Kind: s.Kind}).message(protected, s.Payload)
+	if err != nil {
+		return err
+	}
+	return key.Verify(message, signature)
+}

@@ -62,11 +62,19 @@ func ParseTrust(file []byte) (Trust, error) {
 	if err := json.Unmarshal(file, &j, json.RejectUnknownMembers(true)); err != nil {
 		return Trust{}, fmt.Errorf("trust file: %w", registry.ErrMalformed)
 	}
+	if j.Format != TrustFormat {
+		return Trust{}, fmt.Errorf("trust file: %w", registry.ErrMalformed)
+	}
+	return j.trust()
+}
+
+// trust reads everything but the format.
+func (j *trustJSON) trust() (Trust, error) {
 	t := Trust{
 		Number: j.Number, Network: j.Network, ChainID: j.ChainID, Development: j.Development, Height: j.Height,
 		TrustingPeriod: time.Duration(j.TrustingPeriod) * time.Second,
 	}
-	ok := j.Format == TrustFormat && j.TrustingPeriod >= 0 && j.TrustingPeriod < 1<<32 && len(j.Validators) <= MaxValidators && registry.ValidFragment(j.ChainID)
+	ok := j.TrustingPeriod >= 0 && j.TrustingPeriod < 1<<32 && len(j.Validators) <= MaxValidators && registry.ValidFragment(j.ChainID)
 	if _, err := registry.ParseDID("did:dojang:" + j.Network + ":1"); err != nil {
 		ok = false
 	}
@@ -100,6 +108,14 @@ func parseTime(s string, t *time.Time) bool {
 
 // Marshal is the trust file.
 func (t Trust) Marshal() ([]byte, error) {
+	b, err := json.Marshal(t.json(), jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, fmt.Errorf("trust file: %w", err)
+	}
+	return append(b, '\n'), nil
+}
+
+func (t *Trust) json() trustJSON {
 	j := trustJSON{
 		Format: TrustFormat, Number: t.Number, Network: t.Network, ChainID: t.ChainID, Development: t.Development,
 		Height: t.Height, Hash: hex.EncodeToString(t.Hash[:]), Time: t.Time.UTC().Format(time.RFC3339Nano),
@@ -111,11 +127,7 @@ func (t Trust) Marshal() ([]byte, error) {
 	for _, v := range t.Validators {
 		j.Validators = append(j.Validators, validatorJSON{base64.RawURLEncoding.EncodeToString(v.PublicKey[:]), v.Power})
 	}
-	b, err := json.Marshal(j, jsontext.WithIndent("  "))
-	if err != nil {
-		return nil, fmt.Errorf("trust file: %w", err)
-	}
-	return append(b, '\n'), nil
+	return j
 }
 
 // A HeaderCache remembers header hashes whose signatures were verified before, so that Evidence under the same header
