@@ -89,28 +89,52 @@ func readDemo(dir string) (*demoJSON, error) {
 	return &d, nil
 }
 
-// prepareDir makes the data directory, or empties it when it is ours and fresh is asked for.
-func prepareDir(dir string, fresh bool) error {
-	marker := filepath.Join(dir, markerFile)
-	_, err := os.Stat(marker)
+// prepareDir makes the data directory and locks it, or empties it when it is ours and fresh is asked for. Nothing is touched
+// that is not ours, or that a running demo uses.
+func prepareDir(dir string, fresh bool) (unlock func(), err error) {
+	_, err = os.Stat(filepath.Join(dir, markerFile))
 	ours := err == nil
 	entries, err := os.ReadDir(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if len(entries) > 0 && !ours {
+		return nil, fmt.Errorf("%s is not empty and holds no demo (no %s in it); it is left as it is", dir, markerFile)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if !ours { // before anything else lies there: a kill in between must not leave a directory that is nobody's
+		if err := os.WriteFile(filepath.Join(dir, markerFile), []byte("This directory belongs to `dojang demo`; `--fresh` empties it.\n"), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if unlock, err = lockDir(dir); err != nil || !fresh {
+		return unlock, err
+	}
+	if err := empty(dir); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+// empty deletes what lies in a directory that is locked. The lock stays, or two could hold one each; so does the marker.
+func empty(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
 		return err
 	}
-	switch {
-	case len(entries) > 0 && !ours:
-		return fmt.Errorf("%s is not empty and holds no demo (no %s in it); it is left as it is", dir, markerFile)
-	case fresh && ours:
-		if err := os.RemoveAll(dir); err != nil {
+	for _, e := range entries {
+		if e.Name() == lockFile || e.Name() == markerFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(dir, e.Name())); err != nil {
 			return err
 		}
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(marker, []byte("This directory belongs to `dojang demo`; `--fresh` deletes it.\n"), 0o600)
+	return nil
 }

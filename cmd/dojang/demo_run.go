@@ -20,10 +20,7 @@ type demoRun struct {
 
 // Run starts everything, writes demo.json when all health endpoints answer, tells the story, and stays until a signal comes.
 func (c *demoRun) Run(e *env) (err error) {
-	if err := prepareDir(c.data, c.Fresh); err != nil {
-		return err
-	}
-	unlock, err := lockDir(c.data)
+	unlock, err := prepareDir(c.data, c.Fresh)
 	if err != nil {
 		return err
 	}

@@ -223,7 +223,7 @@ func (eco *ecosystem) describe(pid int) (*demoJSON, error) {
 
 // demoPeople are the invented people whose records the agencies hold.
 var demoPeople = []person{
-	{"han-gaon", "한가온"}, {"lee-seori", "이서리"}, {"park-nuri", "박누리"}, {"noh-eulchan", "노을찬"}, {"seo-haru", "서하루"}, {"choi-dasom", "최다솜"},
+	{"han-gaon", "한가온"}, {"lee-seori", "이서리"}, {"park-nuri", "박누리"}, {"no-eulchan", "노을찬"}, {"seo-haru", "서하루"}, {"choi-dasom", "최다솜"},
 }
 
 // settle waits until the verifier has heard of a tenant's status epoch: by its own schedule, within two seconds where it

@@ -8,9 +8,11 @@ import (
 	"syscall"
 )
 
+const lockFile = "lock"
+
 // lockDir makes sure that one process runs on a data directory; the lock goes with the process, however it ends.
 func lockDir(dir string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

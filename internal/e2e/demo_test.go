@@ -195,8 +195,11 @@ func startDemo(t *testing.T, data string, flags ...string) *running {
 		}
 	})
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if _, err := os.Stat(filepath.Join(data, "demo.json")); err == nil {
-			return r
+		if b, err := os.ReadFile(filepath.Join(data, "demo.json")); err == nil {
+			var d struct{ PID int } // another's, when the demo before was killed
+			if json.Unmarshal(b, &d) == nil && d.PID == r.cmd.Process.Pid {
+				return r
+			}
 		}
 		if time.Now().After(deadline) {
 			t.Fatalf("the demo is not ready:\n%s", r.log.String())
