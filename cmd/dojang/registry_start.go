@@ -73,6 +73,7 @@ type daemon struct {
 	node    *node.Node
 	web     *web.Server
 	log     *slog.Logger
+	metrics *httpd.Metrics
 	servers []*httpd.Server
 }
 
@@ -115,7 +116,13 @@ func (c *registryStartCmd) daemon(home nodeHome, log *slog.Logger) (*daemon, err
 			return nil, err
 		}
 	}
-	d := &daemon{config: config, log: log}
+	for _, other := range network.Cards {
+		if other.peerID() != own.peerID() {
+			nodeCfg.Faces = append(nodeCfg.Faces, other.URL)
+		}
+	}
+	d := &daemon{config: config, log: log, metrics: httpd.NewMetrics()}
+	nodeCfg.Metrics = d.metrics.Registry()
 	if d.node, err = node.New(nodeCfg); err != nil {
 		return nil, err
 	}
@@ -133,7 +140,7 @@ func (d *daemon) face(home nodeHome, statusURL string) error {
 		return err
 	}
 	d.web, err = web.New(web.Config{Node: d.node, StatusURL: statusURL, Validate: aries.ValidateDocument, Tokens: tokens,
-		Mux: httpd.MuxConfig{Log: d.log}, Logger: d.log})
+		Metrics: d.metrics, Mux: httpd.MuxConfig{Name: "registry", Log: d.log, Metrics: d.metrics}, Logger: d.log})
 	return err
 }
 

@@ -23,20 +23,27 @@ const (
 	publisherService = "StatusListPublisher"
 	maxRecords       = 1 << 20
 	maxToken         = 4 << 20
-	fetchTimeout     = 10 * time.Second
+	fetchTimeout     = 5 * time.Second // all of one publisher's or peer's answers
 	retryFirst       = 100 * time.Millisecond
 	retryMost        = 5 * time.Second
 	retryFor         = 24 * time.Hour // then the next epoch starts anew
 )
 
-// followerConfig of a follower; all are required.
+// followerConfig of a follower; all but Peers are required.
 type followerConfig struct {
 	Store    *StatusStore
 	Fetch    Fetch
 	Epoch    func(registry.DID) (registry.StatusEpoch, error) // as the chain knows it now
 	Endpoint func(registry.DID) (string, error)               // of the issuer's publisher
+	// Peers are HTTP faces of other nodes, which give away what they have under the publisher's protocol (ListsPath).
+	Peers []string
+	// Conflict is told of an epoch that goes back or says two things; nothing of it is taken.
+	Conflict func(registry.DID, error)
 	Log      *slog.Logger
 }
+
+// ListsPath on a node's HTTP face, and the issuer's DID id behind it, answers like an issuer's publisher.
+const ListsPath = "/v1/lists/"
 
 // A follower brings the lists of new status epochs into the store: one goroutine an issuer that has something to fetch.
 type follower struct {
@@ -123,10 +130,35 @@ func (f *follower) bring(issuer registry.DID) error {
 	if have, ok := f.cfg.Store.Epoch(issuer); ok && have.Sequence == epoch.Sequence && have.Root == epoch.Root {
 		return nil
 	}
-	endpoint, err := f.cfg.Endpoint(issuer)
-	if err != nil {
-		return err
+	return f.bringFrom(issuer, epoch)
+}
+
+// bringFrom asks the issuer first, then the peers: a list stays to be had with its issuer gone, also for a node that was away
+// when the epoch came.
+func (f *follower) bringFrom(issuer registry.DID, epoch registry.StatusEpoch) error {
+	var endpoints []string
+	publisher, failed := f.cfg.Endpoint(issuer)
+	if failed == nil {
+		endpoints = append(endpoints, publisher)
 	}
+	for _, peer := range f.cfg.Peers {
+		endpoints = append(endpoints, peer+ListsPath+issuer.ID())
+	}
+	for _, endpoint := range endpoints {
+		err := f.fetch(endpoint, issuer, epoch)
+		if err == nil || f.ctx.Err() != nil {
+			return err
+		}
+		if errors.Is(err, ErrRollback) {
+			f.cfg.Conflict(issuer, err)
+			return err
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
+}
+
+func (f *follower) fetch(endpoint string, issuer registry.DID, epoch registry.StatusEpoch) error {
 	ctx, cancel := context.WithTimeout(f.ctx, fetchTimeout)
 	defer cancel()
 	raw, err := f.cfg.Fetch(ctx, endpoint+"/records", "application/cbor", maxRecords)

@@ -278,6 +278,19 @@ func (b *batch) answer(err error) {
 	}
 }
 
+// waiting counts operations that are queued or on their way.
+func (g *gateway) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	n := g.queued
+	for _, b := range g.sent {
+		for _, s := range b.members {
+			n += len(s.operations)
+		}
+	}
+	return n
+}
+
 // stop answers whoever still waits with ErrStopped.
 func (g *gateway) stop() {
 	close(g.done)

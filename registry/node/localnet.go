@@ -30,6 +30,8 @@ type LocalnetConfig struct {
 	Logger     *slog.Logger
 
 	RetainBlocks, SnapshotBlocks uint64 // as of Config
+	// Each may change the Config of a node, counted from 0, before it is used; nil: nothing.
+	Each func(i int, cfg *Config)
 
 	engineP2P bool // the engine's own intervals, for comparison
 }
@@ -112,9 +114,13 @@ func (l *Localnet) open(cfg LocalnetConfig, g Genesis, ids []Identity) error {
 		if err != nil {
 			return err
 		}
-		node, err := New(Config{Home: cfg.home(i), Listen: listen[i], Peers: peers, Allowed: allowed, Sponsor: sponsor, Chain: cfg.Chain,
+		nodeCfg := Config{Home: cfg.home(i), Listen: listen[i], Peers: peers, Allowed: allowed, Sponsor: sponsor, Chain: cfg.Chain,
 			RetainBlocks: cfg.RetainBlocks, SnapshotBlocks: cfg.SnapshotBlocks,
-			Fetch: cfg.Fetch, Types: cfg.Types, Logger: cfg.Logger, engineP2P: cfg.engineP2P})
+			Fetch: cfg.Fetch, Types: cfg.Types, Logger: cfg.Logger, engineP2P: cfg.engineP2P}
+		if cfg.Each != nil {
+			cfg.Each(i, &nodeCfg)
+		}
+		node, err := New(nodeCfg)
 		if err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
 	"github.com/cometbft/cometbft/types"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
@@ -40,11 +41,15 @@ type Config struct {
 	Statuses *StatusStore
 	// Fetch gets lists from issuers' publishers; nil: none are fetched.
 	Fetch Fetch
+	// Faces are URLs of other nodes' HTTP faces, asked for lists that their issuer does not give.
+	Faces []string
 	// Types are the type metadata documents to serve; a document that the chain's digest contradicts is never served.
 	Types []TypeMetadata
 	// DoubleSignBlocks refuses a start when one of that many newest blocks carries our signature (another copy of the key may
 	// be running). 0: the sign state alone decides. A clean restart has to wait that many blocks, one validator for ever.
 	DoubleSignBlocks int64
+	// Metrics gets the node's collectors; nil: none.
+	Metrics prometheus.Registerer
 	// RetainBlocks is how many of the newest blocks stay; 0: all. History does not need them: leaves and the headers that
 	// date them are never dropped.
 	RetainBlocks uint64
@@ -67,6 +72,7 @@ type Node struct {
 	sponsor  registry.SigningKey
 	member   string // whose gateway this is; "" for none: reading only
 	statuses *StatusStore
+	metrics  *metrics
 
 	// observe is told of every executed transaction; the benchmark's clock. Set before Start.
 	observe func()
@@ -86,7 +92,9 @@ type running struct {
 	proofs    *proofCache
 	docs      documentCache
 	newest    atomic.Uint64 // height of the newest decided header
-	changed   sync.Map      // DID of an issuer -> struct{}: epochs executed and not yet committed
+	headerAt  atomic.Int64  // when it came, by Config.Now, Unix nanoseconds; 0: not since the start
+	started   time.Time
+	changed   sync.Map // DID of an issuer -> struct{}: epochs executed and not yet committed
 
 	nonceMu sync.Mutex
 	nonce   uint64 // the last one used
@@ -134,7 +142,8 @@ func New(cfg Config) (*Node, error) {
 			return nil, err
 		}
 	}
-	return n, nil
+	n.metrics, err = newMetrics(n)
+	return n, err
 }
 
 // findSponsor looks up whose gateway this is by its key. A node of nobody can read, not sponsor.
@@ -202,13 +211,13 @@ func (n *Node) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
-	r := &running{machine: machine, proofs: newProofCache(), watch: make(chan struct{})}
+	r := &running{machine: machine, started: n.cfg.Now(), proofs: newProofCache(), watch: make(chan struct{})}
 	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
 	app := &application{machine: machine, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
-		onHeader:   func(h uint64) { r.header(h) },
+		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
 		Seal:   func(ops [][]byte) ([]byte, error) { return n.seal(r, ops) },
@@ -216,7 +225,7 @@ func (n *Node) Start(ctx context.Context) error {
 		Admits: func(ctx context.Context) error { return n.admits(ctx, r) }})
 	if n.cfg.Fetch != nil {
 		r.follower = newFollower(followerConfig{Store: n.statuses, Fetch: n.cfg.Fetch, Epoch: r.statusEpoch,
-			Endpoint: r.publisher, Log: n.cfg.Logger})
+			Endpoint: r.publisher, Peers: n.cfg.Faces, Conflict: n.conflict, Log: n.cfg.Logger})
 	}
 	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, Stores: stores, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
 		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, Logger: n.cfg.Logger})
@@ -264,6 +273,7 @@ func (n *Node) Stop(ctx context.Context) error {
 // executed runs inside the engine's lock.
 func (n *Node) executed(r *running, tx []byte, res chain.Result) {
 	r.gateway.onExecuted(tx, res.Operations)
+	n.metrics.executed(res)
 	if n.observe != nil {
 		n.observe()
 	}
@@ -283,8 +293,9 @@ func (n *Node) executed(r *running, tx []byte, res chain.Result) {
 	}
 }
 
-func (r *running) header(height uint64) {
+func (r *running) header(height uint64, now time.Time) {
 	r.newest.Store(height)
+	r.headerAt.Store(now.UnixNano())
 	r.wake()
 	r.gateway.onHeader()
 }
@@ -308,6 +319,12 @@ func (r *running) committed(height uint64, changed bool) {
 		}
 		return true
 	})
+}
+
+// conflict raises what no honest issuer does: an epoch that goes back, or two contents under one sequence.
+func (n *Node) conflict(issuer registry.DID, err error) {
+	n.metrics.conflicts.Inc()
+	n.cfg.Logger.Error("ALARM: status epochs of an issuer contradict each other; the older lists are served", "issuer", string(issuer), "err", err)
 }
 
 // seal signs an envelope with the next nonce.

@@ -95,7 +95,7 @@ const trustingPeriod = 30 * 24 * time.Hour // DESIGN 4
 
 // A Health says whether the node's answers are current.
 type Health struct {
-	State  string    // "ok", "syncing" (catching up), "stuck" (no header for two heartbeats), "down"
+	State  string    // "ok", "syncing" (behind, and headers come), "stuck" (no new header, or none that is new enough), "down"
 	Height uint64    // newest header
 	Time   time.Time // of that header
 	Peers  int
@@ -109,13 +109,33 @@ func (n *Node) Health() Health {
 	}
 	h := Health{State: "ok", Height: r.newest.Load(), Peers: r.engine.node.Switch().Peers().Size()}
 	h.Time, _ = r.engine.headerTime(h.Height)
-	switch {
-	case r.engine.node.ConsensusReactor().WaitSync():
-		h.State = "syncing"
-	case n.cfg.Now().Sub(h.Time) > 2*n.Heartbeat()+time.Second:
-		h.State = "stuck"
-	}
+	h.State = health(progress{now: n.cfg.Now(), header: h.Time, came: time.Unix(0, r.headerAt.Load()), started: r.started,
+		fetching: r.engine.node.ConsensusReactor().WaitSync()}, n.Heartbeat())
 	return h
+}
+
+// progress is what health goes by; times are of the node's own clock, but for header's.
+type progress struct {
+	now, header, came, started time.Time // came: when the newest header came, since the start
+	fetching                   bool      // the engine fetches blocks before it takes part
+}
+
+// health tells a node that is behind and coming nearer from one that stands still: the newest header of the former has just
+// come, and was old when it did.
+func health(p progress, heartbeat time.Duration) string {
+	old := func(t time.Time) bool { return t.Sub(p.header) > 2*heartbeat+time.Second }
+	moved := p.came
+	if moved.Before(p.started) {
+		moved = p.started
+	}
+	moving := p.now.Sub(moved) < 2*heartbeat+5*time.Second
+	switch {
+	case p.fetching && moving, old(p.now) && moving && old(moved):
+		return "syncing"
+	case p.fetching, old(p.now):
+		return "stuck"
+	}
+	return "ok"
 }
 
 // WaitHeight returns when a header of at least that height exists.

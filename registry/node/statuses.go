@@ -320,6 +320,35 @@ func (s *StatusStore) find(uri, mediaType string) (StoredList, string, error) {
 	}, filepath.Join(s.dir, at.issuer.ID(), hex.EncodeToString(digest[:])), nil
 }
 
+// Records of an issuer's stored epoch, in list order, as its publisher gave them. Error: ErrNoList.
+func (s *StatusStore) Records(issuer registry.DID) ([][]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	l := s.issuers[issuer]
+	if l == nil {
+		return nil, ErrNoList
+	}
+	return slices.Clone(l.stored.Records), nil
+}
+
+// Named is the list of an issuer by the last segment of its URI, for peers that do not have it. Error: ErrNoList.
+func (s *StatusStore) Named(issuer registry.DID, name, mediaType string) (StoredList, error) {
+	uri := ""
+	s.mu.RLock()
+	if l := s.issuers[issuer]; l != nil {
+		for _, r := range l.lists {
+			if _, last, _ := cutLast(r.URI, "/"); last == name {
+				uri = r.URI
+			}
+		}
+	}
+	s.mu.RUnlock()
+	if uri == "" {
+		return StoredList{}, ErrNoList
+	}
+	return s.List(uri, mediaType)
+}
+
 // URIs of all lists, sorted.
 func (s *StatusStore) URIs() []string {
 	s.mu.RLock()

@@ -77,6 +77,9 @@ type submitOutput struct {
 
 // manage mounts the operator's API.
 func (s *Server) manage() error {
+	if s.cfg.Metrics != nil {
+		s.management.Handle(httpd.Route{Pattern: "GET /metrics", Handler: s.cfg.Metrics.Handler()})
+	}
 	api, err := httpd.NewAPI(s.management, httpd.APIConfig{Title: "Registry node", Version: "1", Tokens: s.cfg.Tokens,
 		Problems: func(err error) (*httpd.Problem, bool) { p := problem(err); return p, p != nil }, Log: s.cfg.Logger})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/dojang-id/dojang/internal/httpd"
+	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/node"
 )
 
@@ -54,6 +55,41 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // a client that left is no fault of ours
+}
+
+// lists answers GET /v1/lists/{issuer}/{name} for other nodes, as the issuer's publisher would: "records", or a list's last
+// segment. Who asks checks it against the chain.
+func (s *Server) lists(w http.ResponseWriter, r *http.Request) {
+	issuer, err := registry.ParseDID("did:dojang:" + s.cfg.Node.Network() + ":" + r.PathValue("issuer"))
+	if err != nil {
+		s.fail(w, r, registry.ErrNotFound)
+		return
+	}
+	if name := r.PathValue("name"); name != "records" {
+		mediaType, ok := acceptList(r.Header.Values("Accept"))
+		if !ok {
+			s.fail(w, r, errNotAcceptable)
+			return
+		}
+		list, err := s.cfg.Statuses.Named(issuer, name, mediaType)
+		if err != nil {
+			s.fail(w, r, err)
+			return
+		}
+		s.answer(w, mediaType, list.Token)
+		return
+	}
+	records, err := s.cfg.Statuses.Records(issuer)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	raw, err := registry.Encode(records)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, "application/cbor", raw)
 }
 
 func (s *Server) freshFor(nextUpdate time.Time) time.Duration {

@@ -36,9 +36,11 @@ type Config struct {
 	// (internal/aries.ValidateDocument); nil: not asked.
 	Validate func(document []byte) error
 	Tokens   *httpd.Tokens // of the management API; nil refuses everybody
-	Mux      httpd.MuxConfig
-	Now      func() time.Time
-	Logger   *slog.Logger
+	// Metrics are shown on the management listener; nil: none.
+	Metrics *httpd.Metrics
+	Mux     httpd.MuxConfig
+	Now     func() time.Time
+	Logger  *slog.Logger
 }
 
 // A Server has three handlers for three listeners.
@@ -100,6 +102,7 @@ func (s *Server) routes() {
 	open("GET /v1/status", "no-cache", s.status)
 	open("GET /type-metadata/{type}", "public, max-age=300", s.typeMetadata)
 	open("GET /v1/operations/{hash}", "no-cache", s.operation)
+	open("GET "+node.ListsPath+"{issuer}/{name}", "no-cache", s.lists)
 	open("GET /v1/snapshots/latest", "no-cache", s.snapshot)
 	open("GET /v1/snapshots/{height}/{index}", "public, max-age=3600", s.snapshotChunk)
 	open("GET /v1/genesis", "public, max-age=86400", s.genesis)

@@ -1,0 +1,67 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/dojang-id/dojang/internal/statuslist"
+	"github.com/dojang-id/dojang/registry"
+)
+
+// TestFollowerRaisesConflicts: an epoch below the stored one, and another content under the same number, are refused and raised,
+// and the stored list is still served.
+func TestFollowerRaisesConflicts(t *testing.T) {
+	const issuer = registry.DID("did:dojang:local:QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPAF1")
+	const uri = "https://status.example/QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPAF1/3"
+	epoch := func(sequence uint64, token string) (registry.StatusEpoch, [][]byte) {
+		record, err := statuslist.Record{URI: uri, Bits: 2, Length: 1024, Tokens: statuslist.TokenDigests{JWT: sha256.Sum256([]byte(token))}}.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		return registry.StatusEpoch{Issuer: issuer, Sequence: sequence, IssuedAt: now, NextUpdate: now.Add(time.Hour),
+			Root: statuslist.EpochRoot([][]byte{record})}, [][]byte{record}
+	}
+	store, err := OpenStatusStore(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	current, records := epoch(2, "current")
+	if err := store.Put(t.Context(), current, records, func(context.Context, string, string) ([]byte, error) { return []byte("current"), nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name     string
+		sequence uint64
+	}{{"an epoch that goes back", 1}, {"another content under the same number", 2}} {
+		t.Run(c.name, func(t *testing.T) {
+			shown, bent := epoch(c.sequence, "bent")
+			var raised []error
+			asked := 0
+			f := newFollower(followerConfig{Store: store, Epoch: func(registry.DID) (registry.StatusEpoch, error) { return shown, nil },
+				Endpoint: func(registry.DID) (string, error) { return "https://issuer.example", nil }, Peers: []string{"https://peer.example"},
+				Fetch: func(_ context.Context, url, _ string, _ int64) ([]byte, error) {
+					if asked++; strings.HasSuffix(url, "/records") {
+						return registry.Encode(bent)
+					}
+					return []byte("bent"), nil
+				},
+				Conflict: func(_ registry.DID, err error) { raised = append(raised, err) }, Log: slog.New(slog.DiscardHandler)})
+			defer f.stop()
+			if err := f.bring(issuer); !errors.Is(err, ErrRollback) {
+				t.Fatalf("taken: %v", err)
+			}
+			if len(raised) != 1 || !errors.Is(raised[0], ErrRollback) || asked != 1 {
+				t.Fatalf("raised %v, asked %d times", raised, asked)
+			}
+			if l, err := store.List(uri, StatusJWT); err != nil || string(l.Token) != "current" {
+				t.Fatalf("served: %q %v", l.Token, err)
+			}
+		})
+	}
+}
