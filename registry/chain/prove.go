@@ -25,7 +25,8 @@ type Query struct {
 	Status         []registry.DID
 	DIDs           []registry.DID // control facts
 	Operations     []registry.Hash
-	Raw            [][]byte // further leaf keys
+	Anchors        [][32]byte // roots, with the headers that date them
+	Raw            [][]byte   // further leaf keys
 	// At is the moment for which accreditations and registrations are asked, beside their newest state; zero: none.
 	At time.Time
 	// Heights of further headers to be proven by the header tree; those it does not hold are left out.
@@ -127,6 +128,16 @@ func (p *prover) query(q Query) {
 	}
 	for _, op := range q.Operations {
 		p.key(registry.OutcomeKey(op))
+	}
+	for _, root := range q.Anchors {
+		key := registry.AnchorKey(root)
+		p.key(key)
+		fact, err := readPlain[registry.AnchorFact](treeReader{p.tree}, key)
+		if err != nil {
+			p.err = err
+		} else if fact != nil {
+			p.date(fact.Height)
+		}
 	}
 	for _, k := range q.Raw {
 		p.key(k)
