@@ -75,6 +75,8 @@ type Client struct {
 	submitHTTP *http.Client
 
 	trust    atomic.Pointer[evidence.Trust] // moves forward while tracking
+	floor    atomic.Uint64                  // own writes are provable from this header on
+	followed atomic.Int32                   // calls of Follow that run
 	attacked atomic.Bool
 
 	mu       sync.Mutex
@@ -195,6 +197,7 @@ func (c *Client) ask(ctx context.Context, accept func(ctx context.Context, node 
 		err := c.askOne(ctx, node, accept)
 		switch {
 		case err == nil:
+			c.isUp(node)
 			return nil
 		case ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", registry.ErrUnavailable, ctx.Err())
@@ -223,9 +226,17 @@ func (c *Client) askOne(ctx context.Context, node string, accept func(ctx contex
 	return err
 }
 
-// restsFrom reports whether a node gave no answer a moment ago: not every caller shall wait for a dead one.
+// restsFrom reports whether a node gave no answer a moment ago: not every caller shall wait for a dead one. While Follow runs,
+// it alone looks whether the node is back.
 func (c *Client) restsFrom(node string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return young(c.cfg.Now(), c.down[node], c.cfg.CacheTTL/2)
+	at, isDown := c.down[node]
+	return isDown && (c.followed.Load() > 0 || young(c.cfg.Now(), at, c.cfg.CacheTTL/2))
+}
+
+func (c *Client) isUp(node string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.down, node)
 }

@@ -179,7 +179,8 @@ func (c *Client) refresh(ctx context.Context, s *subject, q Query) error {
 			want.Status = want.Status || s.want.Status
 		}
 	}
-	if !more && s.facts != nil && young(now, s.fetched, c.cfg.CacheTTL) {
+	behind := s.facts != nil && s.facts.Head().Height < c.floor.Load() // of what this Client itself has written
+	if !more && s.facts != nil && !behind && young(now, s.fetched, c.cfg.CacheTTL) {
 		return nil
 	}
 	if !more && young(now, s.failed, c.cfg.CacheTTL) { // nodes were down a moment ago: do not make every caller wait for it
@@ -227,7 +228,7 @@ func (c *Client) fetch(ctx context.Context, q Query, have *evidence.Facts) (fact
 		if err != nil {
 			return err
 		}
-		if have != nil && f.Head().Height < have.Head().Height {
+		if have != nil && f.Head().Height < have.Head().Height || f.Head().Height < c.floor.Load() && q.Height == 0 {
 			return errors.New("registry node is behind")
 		}
 		if !q.answered(f) { // true proofs of something else: they must not push out what is known

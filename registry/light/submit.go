@@ -15,7 +15,7 @@ var ErrNotAdmitting = errors.New("registry/light: no node admits operations")
 
 // Submit implements registry.Submitter: the first node that admits takes the operations, in order, and every outcome "ok"
 // is checked by its proof before it is returned. After an error in the middle an operation may have executed all the same:
-// submitting it again is safe, its outcome is then "duplicate".
+// submitting it again is safe, its outcome is then "duplicate". What is asked of this Client afterwards shows what was written.
 func (c *Client) Submit(ctx context.Context, operations ...[]byte) ([]registry.Outcome, error) {
 	var out []registry.Outcome
 	for len(operations) > 0 {
@@ -56,6 +56,16 @@ func (c *Client) submit(ctx context.Context, operations [][]byte) ([]registry.Ou
 		}
 	}
 	return outcomes, c.prove(ctx, outcomes)
+}
+
+// written raises the floor: answers under older headers lack what was just written. Heights come from checked Evidence only.
+func (c *Client) written(header uint64) {
+	for {
+		old := c.floor.Load()
+		if header <= old || c.floor.CompareAndSwap(old, header) {
+			return
+		}
+	}
 }
 
 func (c *Client) post(ctx context.Context, body []byte, n int) ([]registry.Outcome, error) {
@@ -102,9 +112,11 @@ func (c *Client) prove(ctx context.Context, outcomes []registry.Outcome) error {
 			return fmt.Errorf("prove outcomes: %w", err)
 		}
 		for _, hash := range hashes[:n] {
-			if got, err := facts.Outcome(hash); err != nil || got.Code != string(registry.CodeOK) {
+			got, err := facts.Outcome(hash)
+			if err != nil || got.Code != string(registry.CodeOK) {
 				return untrusted(errors.New("registry/light: node acknowledged what the chain does not show"))
 			}
+			c.written(got.Height + 1)
 		}
 		hashes = hashes[n:]
 	}

@@ -17,7 +17,7 @@ import (
 // What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
 //
 //	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&at=&height=   Evidence (registry/evidence)
-//	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf
+//	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf; latest?after=H waits for one above H
 //	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
 //	POST /v1/operations                                      CBOR array of signed operations -> CBOR array of outcomes
 //	GET  /v1/operations/{hash}                               Evidence of an outcome; hash is the multihash in hex

@@ -7,6 +7,7 @@
 package web
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -49,6 +51,7 @@ type Server struct {
 	public     *httpd.Mux
 	statusHost *httpd.Mux
 	management *httpd.Mux
+	polls      atomic.Int64 // callers that wait for a header
 }
 
 // New builds the handlers; nothing listens.
@@ -165,13 +168,45 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, q light.Query) {
 	s.answer(w, light.TypeEvidence, raw)
 }
 
-// header answers GET /v1/headers/{height|latest}; 425 above the newest.
+// longPoll is how long a caller may wait for a new header, maxPolls how many may wait at once: the others are answered at once.
+const (
+	longPoll = 20 * time.Second
+	maxPolls = 200
+)
+
+// newer holds an answer back until there is a header above after, or for longPoll.
+func (s *Server) newer(r *http.Request, after string) error {
+	height, err := strconv.ParseUint(after, 10, 63)
+	if err != nil {
+		return light.ErrQuery
+	}
+	if s.polls.Add(1) > maxPolls {
+		s.polls.Add(-1)
+		return nil
+	}
+	defer s.polls.Add(-1)
+	ctx, cancel := context.WithTimeout(r.Context(), longPoll)
+	defer cancel()
+	err = s.cfg.Node.WaitHeight(ctx, height+1)
+	if ctx.Err() != nil { // nothing new, or the caller left
+		return nil
+	}
+	return err
+}
+
+// header answers GET /v1/headers/{height|latest}; 425 above the newest. latest?after=H waits for one above H.
 func (s *Server) header(w http.ResponseWriter, r *http.Request) {
 	height := uint64(0)
 	if name := r.PathValue("height"); name != "latest" {
 		var err error
 		if height, err = strconv.ParseUint(name, 10, 63); err != nil || height == 0 {
 			s.fail(w, r, light.ErrQuery)
+			return
+		}
+	}
+	if after := r.URL.Query().Get("after"); after != "" && height == 0 {
+		if err := s.newer(r, after); err != nil {
+			s.fail(w, r, err)
 			return
 		}
 	}
