@@ -21,7 +21,8 @@ const (
 	CodeNotAllowed      Code = "not-allowed"
 	CodeTooSoon         Code = "too-soon"
 	CodeBadTime         Code = "bad-time"
-	CodeDuplicate       Code = "duplicate" // this very operation has succeeded before
+	CodeDuplicate       Code = "duplicate"       // this very operation has succeeded before
+	CodeDuplicateClaim  Code = "duplicate-claim" // the person has claimed in this round
 )
 
 // Outcomes of a transaction only.

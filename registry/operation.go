@@ -265,7 +265,8 @@ func (k Kind) aboutDID() bool {
 // hasHistory reports whether operations of the kind follow one another by prev.
 func (k Kind) hasHistory() bool {
 	switch k {
-	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold, KindEmergencySuspend:
+	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold, KindEmergencySuspend,
+		KindRoundOpen, KindRoundClose, KindRoundPrune, KindNullifierClaim:
 		return false
 	}
 	return true

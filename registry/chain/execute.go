@@ -32,7 +32,7 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
 	m.check.base = m.committed()
-	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: newOverlay(m.check), before: m.check.base}
+	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: newOverlay(m.check), before: m.check.base, checking: true}
 	res, err := r.transaction(v)
 	if err != nil {
 		return Result{Code: registry.CodeMalformed, Detail: "internal error"}
@@ -107,7 +107,13 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 // apply puts changes into the working tree, in key order.
 func (m *Machine) apply(o *overlay) error {
 	for _, k := range o.keys() {
-		if _, err := m.tree.Set([]byte(k), o.writes[k]); err != nil {
+		var err error
+		if v := o.writes[k]; v != nil {
+			_, err = m.tree.Set([]byte(k), v)
+		} else {
+			_, _, err = m.tree.Remove([]byte(k))
+		}
+		if err != nil {
 			return fmt.Errorf("chain: write leaf: %w", err)
 		}
 	}

@@ -47,7 +47,7 @@ func TestGovernanceProperties(t *testing.T) {
 		follow(nil)
 		nonces := map[int]uint64{}
 		g := governor{rt: rt, c: c, agency: agency(c, "gaon")}
-		follow([][]byte{c.LastTxs[0]})
+		follow(c.Blocks[c.Height()])
 		for range rapid.IntRange(5, 40).Draw(rt, "blocks") {
 			var txs [][]byte
 			for range rapid.IntRange(0, 3).Draw(rt, "transactions") {

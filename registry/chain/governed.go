@@ -70,6 +70,14 @@ func (d *deciding) governed() error {
 		return d.setThreshold(b)
 	case *registry.EmergencyBody:
 		return d.suspendAtOnce(b)
+	case *registry.RoundOpenBody:
+		return d.openRound(b)
+	case *registry.RoundCloseBody:
+		return d.closeRound(b)
+	case *registry.RoundPruneBody:
+		return d.pruneRound(b)
+	case *registry.ClaimBody:
+		return d.claim(b)
 	}
 	return registry.Refuse(registry.CodeMalformed, "unknown kind")
 }
@@ -224,14 +232,23 @@ func (d *deciding) epoch(b *registry.EpochBody) error {
 
 // operator is the second status operator that a living accreditation names.
 func (d *deciding) operator(ref *registry.AccreditationRef) (registry.DID, error) {
-	fact, _, err := readFact[registry.AccreditationFact](d.w, registry.AccreditationFamily(d.op.DID, ref.Type, ref.N))
+	fact, err := d.inForce(ref)
 	if err != nil {
 		return "", err
 	}
-	if fact == nil || fact.Operator == "" || fact.SuspendedAt(d.time) || d.time < fact.From || (fact.Until != 0 && d.time >= fact.Until) {
+	if fact == nil || fact.Operator == "" {
 		return "", registry.Refuse(registry.CodeNotAllowed, "no accreditation in force names an operator")
 	}
 	return fact.Operator, nil
+}
+
+// inForce is an accreditation of the operation's DID that covers this block; nil when it does not.
+func (d *deciding) inForce(ref *registry.AccreditationRef) (*registry.AccreditationFact, error) {
+	fact, _, err := readFact[registry.AccreditationFact](d.w, registry.AccreditationFamily(d.op.DID, ref.Type, ref.N))
+	if err != nil || fact == nil || fact.SuspendedAt(d.time) || d.time < fact.From || (fact.Until != 0 && d.time >= fact.Until) {
+		return nil, err
+	}
+	return fact, nil
 }
 
 func (d *deciding) anchor(b *registry.AnchorBody) error {

@@ -1,8 +1,11 @@
 package chain
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
+
+	"github.com/cosmos/iavl"
 
 	"github.com/dojang-id/dojang/registry"
 )
@@ -21,12 +24,29 @@ type treeReader struct {
 
 func (r treeReader) get(key []byte) ([]byte, error) { return r.tree.Get(key) }
 
+// some gives at most n keys under a prefix, in order.
+func (r treeReader) some(prefix []byte, n int) [][]byte {
+	var tree *iavl.ImmutableTree
+	switch t := r.tree.(type) {
+	case *iavl.ImmutableTree:
+		tree = t
+	case *iavl.MutableTree:
+		tree = t.ImmutableTree
+	}
+	var keys [][]byte
+	tree.IterateRange(prefix, after(prefix), true, func(k, _ []byte) bool {
+		keys = append(keys, bytes.Clone(k))
+		return len(keys) == n
+	})
+	return keys
+}
+
 // empty is the state before there is one.
 type empty struct{}
 
 func (empty) get([]byte) ([]byte, error) { return nil, nil }
 
-// An overlay is a state with changes on top that may still be thrown away.
+// An overlay is a state with changes on top that may still be thrown away. A change to nil removes.
 type overlay struct {
 	base   reader
 	writes map[string][]byte
@@ -42,6 +62,9 @@ func (o *overlay) get(key []byte) ([]byte, error) {
 }
 
 func (o *overlay) set(key, value []byte) { o.writes[string(key)] = value }
+
+// remove takes a leaf away: only tags of rounds whose retention is over.
+func (o *overlay) remove(key []byte) { o.writes[string(key)] = nil }
 
 // mergeInto keeps the changes. The order of the map does not matter: keys are distinct.
 func (o *overlay) mergeInto(below *overlay) {

@@ -205,6 +205,19 @@ func (m *Machine) Proposals() (registry.ProposalsFact, error) {
 	return *fact, nil
 }
 
+// Round is a round as it stands, and the tree over its tags.
+func (m *Machine) Round(issuer registry.DID, ref registry.RoundRef) (registry.RoundFact, registry.RoundTree, error) {
+	fact, _, err := latest[registry.RoundFact](m, registry.RoundFamily(issuer, ref))
+	if err != nil {
+		return fact, registry.RoundTree{}, err
+	}
+	tree, err := readNewest[registry.RoundTree](m, registry.RoundTreeKey(issuer, ref))
+	if err != nil {
+		return fact, registry.RoundTree{}, err
+	}
+	return fact, *tree, nil
+}
+
 // Member is a member, removed or not, and the height of its last change.
 func (m *Machine) Member(id string) (registry.MemberFact, uint64, error) {
 	return latest[registry.MemberFact](m, registry.MemberFamily(id))

@@ -14,6 +14,8 @@ type run struct {
 	time   int64 // of the header of that height, seconds
 	state  *overlay
 	before reader // the state before the block
+	// checking: what is in state may never come into a block.
+	checking bool
 }
 
 // loadParams takes the parameters as they are now: an operation before may have changed them.
@@ -167,6 +169,12 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 	if err != nil {
 		return out, err
 	}
+	if op.Kind() == registry.KindNullifierClaim { // its tag is the record: no time of a person stands elsewhere
+		if no == nil {
+			inner.mergeInto(state)
+		}
+		return out, w.err
+	}
 	if no == nil {
 		if w.err != nil {
 			return registry.Outcome{}, w.err
@@ -184,6 +192,9 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 // earlier is the outcome that the operation had earlier. A create that succeeded has left its DID, and without one there
 // is nothing to look up: most operations are creates of new ones.
 func (r *run) earlier(op *registry.SignedOperation, state reader) (*registry.OutcomeFact, error) {
+	if op.Kind() == registry.KindNullifierClaim {
+		return nil, nil
+	}
 	if op.Kind() == registry.KindCreate && op.Network == r.params.Network {
 		if b, err := state.get(registry.DIDFamily(op.ID()).Latest()); err != nil || b == nil {
 			return nil, err

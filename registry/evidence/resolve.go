@@ -27,6 +27,28 @@ func (f *Facts) Anchor(root [32]byte) (by registry.DID, at time.Time, err error)
 	return registry.DID("did:dojang:" + f.network + ":" + a.ID), at, err
 }
 
+// Claimed reports whether a tag was claimed in a round. Error: registry.ErrUnavailable.
+func (f *Facts) Claimed(issuer registry.DID, ref registry.RoundRef, tag [32]byte) (bool, error) {
+	_, err := f.tree.get(registry.ClaimKey(issuer, ref, tag))
+	if errors.Is(err, registry.ErrNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Round is a round as it stands, and the tree over its tags. Errors: registry.ErrNotFound, registry.ErrUnavailable.
+func (f *Facts) Round(issuer registry.DID, ref registry.RoundRef) (registry.RoundFact, registry.RoundTree, error) {
+	var tree registry.RoundTree
+	fact, _, err := factAt[registry.RoundFact](f, registry.RoundFamily(issuer, ref), time.Time{})
+	if err == nil {
+		err = f.plain(registry.RoundTreeKey(issuer, ref), &tree)
+	}
+	if err != nil {
+		return registry.RoundFact{}, registry.RoundTree{}, err
+	}
+	return *fact, tree, nil
+}
+
 func (f *Facts) plain(key []byte, v any) error {
 	b, err := f.tree.get(key)
 	if err != nil {

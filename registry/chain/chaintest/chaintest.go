@@ -70,7 +70,7 @@ type Chain struct {
 	Time       time.Time         // of the next block
 	Step       time.Duration
 	Executed   func(*chain.Machine) // nil, or called between Execute and Commit
-	LastTxs    [][]byte             // of the newest block
+	Blocks     map[uint64][][]byte  // transactions by height
 	nonce      uint64
 	proposals  uint64
 }
@@ -98,7 +98,7 @@ func Start(tb TB, cfg Config) *Chain {
 	if cfg.DB == nil {
 		cfg.DB = chain.NewMemory()
 	}
-	c := &Chain{TB: tb, Time: Begin, Step: time.Second, Genesis: NewGenesis(max(cfg.Members, 1), max(cfg.Threshold, 1))}
+	c := &Chain{TB: tb, Time: Begin, Step: time.Second, Blocks: map[uint64][][]byte{}, Genesis: NewGenesis(max(cfg.Members, 1), max(cfg.Threshold, 1))}
 	if cfg.Genesis != nil {
 		cfg.Genesis(&c.Genesis)
 	}
@@ -174,7 +174,7 @@ func (c *Chain) TryBlock(txs ...[]byte) ([]chain.Result, error) {
 	if err := c.Machine.Commit(); err != nil {
 		return nil, err
 	}
-	c.LastTxs = txs
+	c.Blocks[h.Height] = txs
 	c.Headers = append(c.Headers, h)
 	c.Time = c.Time.Add(c.Step)
 	return results, nil
