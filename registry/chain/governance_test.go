@@ -463,3 +463,44 @@ func TestEmergency(t *testing.T) {
 		want(t, "the same member twice is one", code(c, emergency(c, a, accreditation, 1)), registry.CodeThreshold)
 	})
 }
+
+func TestFlood(t *testing.T) {
+	t.Run("H28 a member that floods stops itself alone", func(t *testing.T) {
+		c := chaintest.New(t, chaintest.Config{Members: 2, Genesis: func(g *chain.Genesis) { g.QuotaOps, g.QuotaBlocks = 50, 10 }})
+		create := func(name string) []byte {
+			a := c.NewAgency(name)
+			return c.Op(a.CreateOperation(), a.Op(0).As(registry.RoleOp))
+		}
+		for c.Height()%10 != 9 { // the next block begins a window
+			c.Block()
+		}
+		junk := c.Op(registry.Operation{Body: &registry.ThresholdBody{K: 9}}, chaintest.Member(0)) // refused, and counts
+		var flood [][]byte
+		var taken, executed int
+		for nonce := uint64(100); nonce < 160; nonce++ {
+			tx := c.TxOf(1, nonce, create(fmt.Sprint("flood ", nonce)), junk)
+			if c.Machine.CheckTx(tx).Code == registry.CodeOK {
+				taken++
+			}
+			flood = append(flood, tx)
+		}
+		want(t, "let into the mempool", taken, 25)
+		honest := c.TxOf(0, 100, create("honest"))
+		want(t, "another member at the gateway", c.Machine.CheckTx(honest).Code, registry.CodeOK)
+		res := c.Block(append(flood, honest)...) // a validator that proposes them all the same
+		for _, r := range res[:60] {
+			switch r.Code {
+			case registry.CodeOK:
+				executed++
+			case registry.CodeQuota:
+			default:
+				t.Fatalf("%+v", r)
+			}
+		}
+		want(t, "executed", executed, 25)
+		want(t, "another member in the block", res[60].Operations[0].Code, string(registry.CodeOK))
+		c.Pass(8)
+		want(t, "in the same window", c.Block(c.TxOf(1, 200, create("early")))[0].Code, registry.CodeQuota)
+		want(t, "in the next window", c.Block(c.TxOf(1, 201, create("late")))[0].Code, registry.CodeOK)
+	})
+}
