@@ -11,12 +11,13 @@ import (
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/issuer"
 	issuerstore "github.com/dojang-id/dojang/issuer/store"
+	"github.com/dojang-id/dojang/registry/node"
 	verifierstore "github.com/dojang-id/dojang/verifier/store"
 )
 
 // fsckCmd checks the invariants of a stopped system's stores, without changing anything that means something.
 type fsckCmd struct {
-	Party string `arg:"" optional:"" help:"issuer, verifier or all." enum:"issuer,verifier,all" default:"all"`
+	Party string `arg:"" optional:"" help:"registry, issuer, verifier or all." enum:"registry,issuer,verifier,all" default:"all"`
 	Data  string `help:"Data directory." default:"dojang-data" type:"path" placeholder:"DIR"`
 	JSON  bool   `help:"Print JSON lines only."`
 }
@@ -50,6 +51,15 @@ func (c *fsckCmd) Run(e *env) error {
 			return fmt.Errorf("fsck %s: %w", party.name, err)
 		}
 		rows = append(rows, more...)
+	}
+	if c.Party == "all" || c.Party == "registry" {
+		found, err := node.Fsck(e.ctx, filepath.Join(c.Data, "registry", "node"))
+		if err != nil {
+			return fmt.Errorf("fsck registry: %w", err)
+		}
+		for _, r := range found {
+			rows = append(rows, fsckRow{r.ID, r.Checked, r.Violations})
+		}
 	}
 	violations := int64(0)
 	for _, r := range rows {
