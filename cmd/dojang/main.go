@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -45,7 +46,20 @@ type env struct {
 // print writes v as one JSON line.
 func (e *env) print(v any) error { return json.NewEncoder(e.stdout).Encode(v) }
 
+// A service that keeps little and allocates much collects too often by Go's default. Four times the live heap, and a soft
+// limit that makes it collect earlier when memory does get short; GOGC and GOMEMLIMIT of the environment go before.
+const (
+	gcPercent   = 400
+	memoryLimit = 192 << 20
+)
+
 func main() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -66,7 +66,7 @@ func (eco *ecosystem) openIssuer(ctx context.Context) (*issuer.Issuer, *store.St
 	}
 	cfg := issuer.Config{
 		URL: local(eco.ports.Issuer), StatusHost: local(eco.ports.Status), Store: st, Secret: secret, Now: eco.clock.Now, Log: eco.e.log, Step: step,
-		PublishEvery: 200 * time.Millisecond, // a demo publishes at once; in production at most once a minute
+		PublishEvery: time.Second, // a demo publishes at once; in production at most once a minute
 	}
 	for _, a := range eco.agencies {
 		t := issuer.Tenant{
