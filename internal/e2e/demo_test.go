@@ -19,13 +19,22 @@ import (
 	"time"
 )
 
+// builds is where binary puts what it builds; TestMain makes and removes it.
+var builds string
+
+func TestMain(m *testing.M) {
+	var err error
+	if builds, err = os.MkdirTemp("", "dojang-e2e-"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(builds)
+	os.Exit(code)
+}
+
 // binary builds the product once for all tests of the package.
 var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "dojang-e2e-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "dojang")
+	path := filepath.Join(builds, "dojang")
 	cmd := exec.Command("go", "build", "-o", path, module+"/cmd/dojang")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", &exec.Error{Name: string(out), Err: err}
