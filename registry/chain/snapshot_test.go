@@ -221,7 +221,7 @@ func TestSnapshotRefusals(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	})
-	t.Run("a snapshot with 1e9 chunks", func(t *testing.T) {
+	t.Run("H23 a snapshot with 1e9 chunks", func(t *testing.T) {
 		raw := bytes.Replace(marshal(t, s), []byte{0x81, 0x58, 0x20}, []byte{0x9a, 0x3b, 0x9a, 0xca, 0x00, 0x58, 0x20}, 1)
 		if _, err := chain.ParseSnapshot(raw); !errors.Is(err, chain.ErrSnapshot) {
 			t.Fatalf("got %v", err)
