@@ -50,7 +50,7 @@ func (e *env) print(v any) error { return json.NewEncoder(e.stdout).Encode(v) }
 // limit that makes it collect earlier when memory does get short; GOGC and GOMEMLIMIT of the environment go before.
 const (
 	gcPercent   = 400
-	memoryLimit = 192 << 20
+	memoryLimit = 128 << 20
 )
 
 func main() {
