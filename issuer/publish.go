@@ -107,7 +107,10 @@ func (is *Issuer) publishNext(ctx context.Context, t *tenant, b *board, last Pub
 		return Publication{}, err
 	}
 	p := Publication{Tenant: t.ID, Sequence: last.Sequence + 1, IssuedAt: is.now().Truncate(time.Second), Covers: b.covers}
-	if next := last.IssuedAt.Add(time.Second); last.Sequence > 0 && p.IssuedAt.Before(next) { // K09: iat never goes back
+	// K09: iat never goes back. One that was never anchored because a clock was far ahead binds nobody: nodes and verifiers
+	// have not seen it, and waiting for it would hold every revocation until then.
+	ahead := last.Height == 0 && last.IssuedAt.After(p.IssuedAt.Add(chainAhead))
+	if next := last.IssuedAt.Add(time.Second); last.Sequence > 0 && !ahead && p.IssuedAt.Before(next) {
 		p.IssuedAt = next
 	}
 	p.NextUpdate = p.IssuedAt.Add(3 * is.cfg.Heartbeat)
@@ -133,6 +136,9 @@ func (is *Issuer) publishNext(ctx context.Context, t *tenant, b *board, last Pub
 	is.step("status.anchored")
 	return p, nil
 }
+
+// chainAhead is how far an epoch's iat may lie ahead of the chain's clock (registry/README.md, "Codes": bad-time).
+const chainAhead = 2 * time.Minute
 
 // refresh brings the lists in memory up to the store: new lists, and every copy of what changed.
 func (is *Issuer) refresh(ctx context.Context, t *tenant, b *board) error {

@@ -234,6 +234,40 @@ func TestPublication(t *testing.T) {
 		}
 		fsck(t, k)
 	})
+	t.Run("K09 a clock that was far ahead and is right again holds nothing up", func(t *testing.T) {
+		var k *issuertest.Kit
+		var iats []time.Time
+		real := time.Now()
+		k = start(t, plenty(issuertest.KitConfig{Tune: func(c *issuer.Config) {
+			for i := range c.Tenants {
+				c.Tenants[i].Anchor = refusing{func(e registry.StatusEpoch) error {
+					if e.IssuedAt.After(real.Add(2 * time.Minute)) { // the chain's own clock is right
+						return errors.New("bad-time")
+					}
+					iats = append(iats, e.IssuedAt)
+					return nil
+				}}
+			}
+		}}))
+		f, _, err := k.Receive("gaon", "resident-id", "han-gaon", 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		real = k.Clock.Now()
+		k.Clock.Advance(40 * time.Hour)
+		if _, err := set(k, f.Offered.ID, issuer.StatusSuspended); err == nil {
+			t.Fatal("anchored with a clock far ahead")
+		}
+		k.Clock.Advance(-40 * time.Hour)
+		before := len(iats)
+		if _, err := set(k, f.Offered.ID, issuer.StatusRevoked); err != nil {
+			t.Fatalf("a revocation waits for a clock that was wrong: %v", err)
+		}
+		if len(iats) == before {
+			t.Error("nothing was anchored")
+		}
+		fsck(t, k)
+	})
 	t.Run("K09 iat does not run ahead of the clock", func(t *testing.T) {
 		var k *issuertest.Kit
 		early := 0
@@ -347,6 +381,15 @@ type anchorFunc func(registry.StatusEpoch)
 func (f anchorFunc) Anchor(_ context.Context, e registry.StatusEpoch) (uint64, error) {
 	f(e)
 	return e.Sequence, nil
+}
+
+// refusing asks before it anchors.
+type refusing struct {
+	ask func(registry.StatusEpoch) error
+}
+
+func (r refusing) Anchor(_ context.Context, e registry.StatusEpoch) (uint64, error) {
+	return e.Sequence, r.ask(e)
 }
 
 func TestUnlinkable(t *testing.T) {
