@@ -35,6 +35,7 @@ type card struct {
 	GovernanceKey jsontext.Value    `json:"governance_key,omitempty"` // JWK; votes, offline
 	SponsorKey    jsontext.Value    `json:"sponsor_key,omitempty"`    // JWK; the gateway's
 	Validator     string            `json:"validator"`                // base64url Ed25519 key that signs blocks, if it shall
+	Site          string            `json:"site,omitempty"`           // where the node stands: no site may get a third of the power
 	Peer          string            `json:"peer"`                     // id@host:port
 	URL           string            `json:"url"`                      // of the HTTP face
 	Status        string            `json:"status"`                   // host:port of the status host, for those behind the common name
@@ -56,8 +57,8 @@ func (c card) check() error {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return errors.New("card: peer is id@host:port")
 	}
-	if c.Member != "" && !registry.ValidFragment(c.Member) {
-		return errors.New("card: malformed member id")
+	if c.Member != "" && !registry.ValidFragment(c.Member) || c.Site != "" && !registry.ValidFragment(c.Site) {
+		return errors.New("card: malformed member id or site")
 	}
 	return checkURL(c.URL)
 }
@@ -156,7 +157,7 @@ func founders(cards []card) (members []chain.GenesisMember, validators []node.Va
 			return nil, nil, err
 		}
 		members = append(members, chain.GenesisMember{ID: c.Member, Name: c.Name, GovernanceKey: c.GovernanceKey, SponsorKey: c.SponsorKey})
-		validators = append(validators, node.Validator{Name: c.Member, Key: key, Power: 10})
+		validators = append(validators, node.Validator{Name: c.Member, Site: c.Site, Key: key, Power: 10})
 	}
 	return members, validators, nil
 }

@@ -79,6 +79,7 @@ func (n *drillNetwork) found(validators int) error {
 	}
 	quiet := &env{ctx: n.e.ctx, stdout: io.Discard, stderr: io.Discard, log: n.e.log}
 	genesis := registryGenesisCmd{Out: filepath.Join(n.dir, "network.json"), Network: "drill", Heartbeat: time.Second, QuotaBlocks: 1000,
+		TimeLock: time.Hour, Voting: 24 * time.Hour, EmergencyHold: time.Hour,
 		StatusURL: "https://status.drill.invalid"}
 	for i, host := range hosts {
 		home := nodeHome(filepath.Join(n.dir, "node-"+strconv.Itoa(i+1)))

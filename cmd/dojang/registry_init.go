@@ -24,6 +24,7 @@ type registryInitCmd struct {
 	Member string `help:"Id of the agency; none: a node for readers." placeholder:"ID"`
 	NameKo string `help:"Name of the agency, Korean." name:"name-ko"`
 	NameEn string `help:"Name of the agency, English." name:"name-en"`
+	Site   string `help:"Where the node stands, for instance a data centre: no site may get a third of the validators' power; the member's id unless told otherwise."`
 	Host   string `help:"Address that the node listens on and others reach it by." default:"127.0.0.1"`
 	Port   int    `help:"First of four ports: peers, public, status host, management (the last on loopback)." default:"26600" env:"DOJANG_REGISTRY_PORT"`
 	URL    string `help:"Public URL; not needed on loopback." placeholder:"https://…"`
@@ -98,7 +99,10 @@ func loopbackOf(host string) string {
 
 // addMember makes the member's keys: the sponsor's for the gateway, the governance key to be taken offline.
 func (c *registryInitCmd) addMember(home nodeHome, own *card) error {
-	own.Member, own.Name = c.Member, map[string]string{}
+	own.Member, own.Name, own.Site = c.Member, map[string]string{}, c.Site
+	if own.Site == "" {
+		own.Site = c.Member
+	}
 	if c.NameKo != "" {
 		own.Name["ko"] = c.NameKo
 	}
@@ -144,6 +148,10 @@ type registryGenesisCmd struct {
 	EpochInterval   time.Duration `help:"Shortest time between two status epochs of an issuer." default:"1m"`
 	QuotaOperations uint64        `help:"Operations of a sponsor in a window of blocks; 0: no limit." default:"100000"`
 	QuotaBlocks     uint64        `help:"Length of the window." default:"1000"`
+	TimeLock        time.Duration `help:"Between the approval of a proposal and its execution." default:"72h"`
+	Voting          time.Duration `help:"How long a proposal may be voted on." default:"336h"`
+	Emergency       uint64        `help:"Members that may suspend a key or an accreditation at once; half of the threshold unless told otherwise." placeholder:"K"`
+	EmergencyHold   time.Duration `help:"How long such a suspension holds unless it is confirmed." default:"168h"`
 	StatusURL       string        `help:"The consortium's URL of the status host; the first founder's on loopback unless told otherwise." placeholder:"https://…"`
 }
 
@@ -171,6 +179,9 @@ func (c *registryGenesisCmd) Run(e *env) error {
 	if c.Threshold == 0 {
 		c.Threshold = uint64(len(n.Cards)/2 + 1)
 	}
+	if c.Emergency == 0 {
+		c.Emergency = (c.Threshold + 1) / 2
+	}
 	members, validators, err := founders(n.Cards)
 	if err != nil {
 		return err
@@ -179,6 +190,8 @@ func (c *registryGenesisCmd) Run(e *env) error {
 		Format: chain.GenesisFormat, Network: c.Network, ChainID: c.ChainID, Development: len(members) == 1, Threshold: c.Threshold,
 		QuotaOps: c.QuotaOperations, QuotaBlocks: c.QuotaBlocks, EpochInterval: int64(c.EpochInterval / time.Second),
 		Heartbeat: uint64(c.Heartbeat.Milliseconds()), Members: members,
+		Governance: &chain.GenesisGovernance{TimeLock: int64(c.TimeLock / time.Second), Voting: int64(c.Voting / time.Second),
+			EmergencyThreshold: c.Emergency, EmergencyHold: int64(c.EmergencyHold / time.Second)},
 	}}
 	if n.Genesis, err = genesis.Marshal(); err != nil {
 		return err

@@ -19,6 +19,7 @@ type application struct {
 	abci.BaseApplication
 
 	machine *chain.Machine
+	genesis chain.Genesis
 	header  func(height int64) *types.BlockMeta // a stored header; nil when there is none
 	chainID string
 	peers   []string             // ids that may connect; nobody else
@@ -27,11 +28,20 @@ type application struct {
 	// Told from inside the engine's lock: must not block.
 	retain     func(height uint64) uint64 // the lowest block to keep; 0: all
 	onExecuted func(tx []byte, result chain.Result)
-	onHeader   func(height uint64) // a header is decided and stored; states below it are provable
-	onCommit   func(height uint64, changed bool)
+	// onMisbehaviour is told of every proof against a validator that a block holds.
+	onMisbehaviour func(Misbehaviour)
+	onHeader       func(height uint64) // a header is decided and stored; states below it are provable
+	onCommit       func(height uint64, changed bool)
 
 	appHash []byte // of the newest state
 	pending bool   // the executed block changes the state
+}
+
+// A Misbehaviour is what a block proves against a validator.
+type Misbehaviour struct {
+	Height    uint64 // at which it signed two things
+	Time      time.Time
+	Validator []byte // address
 }
 
 var _ abci.Application = (*application)(nil)
@@ -44,11 +54,7 @@ func (a *application) Info(context.Context, *abci.RequestInfo) (*abci.ResponseIn
 }
 
 func (a *application) InitChain(_ context.Context, req *abci.RequestInitChain) (*abci.ResponseInitChain, error) {
-	g, err := chain.ParseGenesis(req.AppStateBytes)
-	if err != nil {
-		return nil, fmt.Errorf("app state of the genesis: %w", err)
-	}
-	hash, err := a.machine.InitGenesis(g, uint64(req.InitialHeight))
+	hash, err := a.machine.InitGenesis(a.genesis, uint64(req.InitialHeight))
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +85,12 @@ func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalize
 	for i, r := range results {
 		out.TxResults[i] = &abci.ExecTxResult{Code: abciCode(r.Code), Data: r.Data()}
 		a.onExecuted(req.Txs[i], r)
+	}
+	for _, v := range a.machine.ValidatorUpdates() {
+		out.ValidatorUpdates = append(out.ValidatorUpdates, abci.Ed25519ValidatorUpdate(v.Key[:], int64(v.Power)))
+	}
+	for _, m := range req.Misbehavior {
+		a.onMisbehaviour(Misbehaviour{Height: uint64(m.Height), Time: m.Time, Validator: m.Validator.Address})
 	}
 	a.pending = !slices.Equal(hash, a.appHash)
 	a.appHash = hash

@@ -164,10 +164,7 @@ type replay struct {
 }
 
 func newReplay(doc *types.GenesisDoc, dir string, cfg chain.Config) (*replay, error) {
-	g, err := chain.ParseGenesis(doc.AppState)
-	if err == nil {
-		err = checkGenesis(doc, g)
-	}
+	g, err := chainGenesis(doc)
 	if err != nil {
 		return nil, err
 	}

@@ -7,12 +7,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
 	"github.com/cometbft/cometbft/types"
 
+	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
 )
 
@@ -23,11 +25,28 @@ type Genesis struct {
 	Validators []Validator
 }
 
-// A Validator of the first block.
+// A Validator of the first block. In the engine's genesis operator and site are its name, "operator@site".
 type Validator struct {
-	Name  string
+	Name  string            // of the operator, a member's id
+	Site  string            // where it stands; no site may get a third of the power
 	Key   ed25519.PublicKey // Identity.Validator
 	Power int64
+}
+
+// chainGenesis is the chain's half of a genesis, with the validators of the engine's.
+func chainGenesis(doc *types.GenesisDoc) (chain.Genesis, error) {
+	g, err := chain.ParseGenesis(doc.AppState)
+	if err != nil {
+		return chain.Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
+	}
+	for _, v := range doc.Validators {
+		if len(v.PubKey.Bytes()) != ed25519.PublicKeySize || v.Power <= 0 {
+			return chain.Genesis{}, fmt.Errorf("%w: validator", ErrGenesis)
+		}
+		operator, site, _ := strings.Cut(v.Name, "@")
+		g.Validators = append(g.Validators, registry.ValidatorFact{Key: [32]byte(v.PubKey.Bytes()), Power: uint64(v.Power), Operator: operator, Site: site})
+	}
+	return g, checkGenesis(doc, g)
 }
 
 const (
@@ -68,11 +87,7 @@ func WriteGenesis(home string, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
-	app, err := chain.ParseGenesis(doc.AppState)
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrGenesis, err)
-	}
-	if err := checkGenesis(doc, app); err != nil {
+	if _, err := chainGenesis(doc); err != nil {
 		return err
 	}
 	path := filepath.Join(home, genesisFile)
@@ -102,8 +117,11 @@ func (g Genesis) document() (*types.GenesisDoc, error) {
 		if len(v.Key) != ed25519.PublicKeySize || v.Power <= 0 {
 			return nil, fmt.Errorf("%w: validator without key or power", ErrGenesis)
 		}
-		key := cmted25519.PubKey(v.Key)
-		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: v.Power, Name: v.Name})
+		key, name := cmted25519.PubKey(v.Key), v.Name
+		if v.Site != "" {
+			name += "@" + v.Site
+		}
+		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: v.Power, Name: name})
 	}
 	if err := doc.ValidateAndComplete(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)

@@ -18,23 +18,27 @@ import (
 //	dojang_registry_transactions_total{code}  executed envelopes
 //	dojang_registry_operations_total{code}    executed operations
 //	dojang_registry_status_conflicts_total    refused epochs: any is an alarm
+//	dojang_registry_misbehaviours_total       proofs of double signing that blocks hold: any is an alarm
 //	dojang_registry_snapshot_height           0: none
 type metrics struct {
 	transactions *prometheus.CounterVec
 	operations   *prometheus.CounterVec
 	conflicts    prometheus.Counter
+	// misbehaviours are proofs that blocks hold against validators.
+	misbehaviours prometheus.Counter
 }
 
 func newMetrics(n *Node) (*metrics, error) {
 	m := &metrics{
-		transactions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dojang_registry_transactions_total", Help: "Executed envelopes."}, []string{"code"}),
-		operations:   prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dojang_registry_operations_total", Help: "Executed operations."}, []string{"code"}),
-		conflicts:    prometheus.NewCounter(prometheus.CounterOpts{Name: "dojang_registry_status_conflicts_total", Help: "Refused status epochs that contradict stored ones."}),
+		transactions:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dojang_registry_transactions_total", Help: "Executed envelopes."}, []string{"code"}),
+		operations:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dojang_registry_operations_total", Help: "Executed operations."}, []string{"code"}),
+		misbehaviours: prometheus.NewCounter(prometheus.CounterOpts{Name: "dojang_registry_misbehaviours_total", Help: "Proofs on the chain that a validator's key was used twice."}),
+		conflicts:     prometheus.NewCounter(prometheus.CounterOpts{Name: "dojang_registry_status_conflicts_total", Help: "Refused status epochs that contradict stored ones."}),
 	}
 	if n.cfg.Metrics == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.transactions, m.operations, m.conflicts, gauges{n}} {
+	for _, c := range []prometheus.Collector{m.transactions, m.operations, m.conflicts, m.misbehaviours, gauges{n}} {
 		if err := n.cfg.Metrics.Register(c); err != nil {
 			return nil, err
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -125,10 +126,7 @@ func New(cfg Config) (*Node, error) {
 	if n.genesis, err = loadGenesis(cfg.Home); err != nil {
 		return nil, err
 	}
-	if n.chain, err = chain.ParseGenesis(n.genesis.AppState); err != nil {
-		return nil, fmt.Errorf("read genesis: %w", err)
-	}
-	if err := checkGenesis(n.genesis, n.chain); err != nil {
+	if n.chain, err = chainGenesis(n.genesis); err != nil {
 		return nil, err
 	}
 	if n.peer, err = p2p.LoadNodeKey(filepath.Join(cfg.Home, "node_key.json")); err != nil {
@@ -215,7 +213,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
-	app := &application{machine: machine, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: n.misbehaved, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
@@ -327,6 +325,24 @@ func (n *Node) conflict(issuer registry.DID, err error) {
 	n.cfg.Logger.Error("ALARM: status epochs of an issuer contradict each other; the older lists are served", "issuer", string(issuer), "err", err)
 }
 
+// misbehaved raises what a block holds against a validator: proof that its key has signed two things. The members decide what
+// becomes of it.
+func (n *Node) misbehaved(m Misbehaviour) {
+	n.metrics.misbehaviours.Inc()
+	n.cfg.Logger.Error("ALARM: proof on the chain that a validator's key was used twice", "validator", hex.EncodeToString(m.Validator), "at_height", m.Height,
+		"operator", n.operator(m.Validator))
+}
+
+// operator of a founding validator, by its address.
+func (n *Node) operator(address []byte) string {
+	for _, v := range n.genesis.Validators {
+		if bytes.Equal(v.PubKey.Address(), address) {
+			return v.Name
+		}
+	}
+	return ""
+}
+
 // seal signs an envelope with the next nonce.
 func (n *Node) seal(r *running, operations [][]byte) ([]byte, error) {
 	account, err := r.machine.Sponsor(n.member)
@@ -374,7 +390,7 @@ func (n *Node) admits(ctx context.Context, r *running) error {
 	if n.member == "" {
 		return ErrNotAdmitting
 	}
-	deadline := time.Now().Add(min(3*n.Heartbeat(), 5*time.Second))
+	deadline := time.Now().Add(min(max(3*n.Heartbeat(), 2*time.Second), 5*time.Second))
 	for {
 		r.watchMu.Lock()
 		next := r.watch

@@ -111,7 +111,7 @@ func (n *Node) Peers() []Peer {
 // A ValidatorState is a validator of the newest header, and whether its vote is in the newest commit.
 type ValidatorState struct {
 	PublicKey [32]byte
-	Name      string // of a founder, from the genesis
+	Name      string // of a founder, from the genesis: operator@site
 	Power     int64
 	Signed    bool
 	Self      bool // this node's own key

@@ -82,10 +82,15 @@ func (n *Node) Trust(expires time.Time) (evidence.Trust, error) {
 	if r == nil {
 		return evidence.Trust{}, ErrDown
 	}
-	signed, set, err := r.engine.signedHeader(0)
+	signed, _, err := r.engine.signedHeader(0)
 	if err != nil {
 		return evidence.Trust{}, err
 	}
+	next, err := r.engine.states.LoadValidators(int64(signed.Header.Height) + 1)
+	if err != nil {
+		return evidence.Trust{}, fmt.Errorf("validators of the next height: %w", err)
+	}
+	set := setOf(next)
 	return evidence.Trust{Number: 1, Network: n.chain.Network, ChainID: n.chain.ChainID, Development: n.chain.Development,
 		Height: signed.Header.Height, Hash: signed.Header.Hash(), Time: signed.Header.Time, Expires: expires,
 		TrustingPeriod: trustingPeriod, Validators: set}, nil
