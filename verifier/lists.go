@@ -25,7 +25,7 @@ type lists struct {
 
 	mu    sync.Mutex
 	known map[string]listAsk   // URI -> who signs it; what Refresh keeps warm
-	tried map[string]time.Time // URI -> last failed fetch: a dead node costs one attempt a period
+	tried map[attempt]time.Time // last failed fetch: a dead node costs one attempt a period
 
 	nodes, hosts, small atomic.Uint64 // see Counters
 }
@@ -46,7 +46,7 @@ type listAsk struct {
 }
 
 func newLists(v *Verifier) (*lists, error) {
-	l := &lists{v: v, known: map[string]listAsk{}, tried: map[string]time.Time{}}
+	l := &lists{v: v, known: map[string]listAsk{}, tried: map[attempt]time.Time{}}
 	cache, err := statuslist.NewCache(statuslist.CacheConfig{
 		Max: v.cfg.MaxLists,
 		Load: func(context.Context, string) (statuslist.Entry, error) {
@@ -113,7 +113,7 @@ func later(a, b time.Time) time.Time {
 // load fetches once at a time for one URI and remembers failures for a moment.
 func (l *lists) load(ctx context.Context, ask listAsk, epoch registry.StatusEpoch, known registry.Checked) (statuslist.Entry, error) {
 	l.remember(ask)
-	if l.justTried(ask.ref.URI, ask.now) {
+	if l.justTried(attempt{ask.ref.URI, epoch.Sequence}, ask.now) {
 		return statuslist.Entry{}, statuslist.ErrUnavailable
 	}
 	got, err, _ := l.flight.Do(ask.ref.URI, func() (any, error) {
@@ -123,19 +123,25 @@ func (l *lists) load(ctx context.Context, ask listAsk, epoch registry.StatusEpoc
 		return l.fetch(ctx, ask, epoch, known)
 	})
 	if err != nil {
-		l.failed(ask.ref.URI, ask.now)
+		l.failed(attempt{ask.ref.URI, epoch.Sequence}, ask.now)
 		return statuslist.Entry{}, err
 	}
 	return got.(statuslist.Entry), nil
 }
 
-func (l *lists) failed(uri string, at time.Time) {
+// An attempt is for one epoch: a newer one is worth another try at once.
+type attempt struct {
+	uri      string
+	sequence uint64
+}
+
+func (l *lists) failed(a attempt, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.tried) >= l.v.cfg.MaxLists {
 		clear(l.tried)
 	}
-	l.tried[uri] = at
+	l.tried[a] = at
 }
 
 // fetch asks the nodes, then once the status host. It never asks an issuer: the URI was checked to lie under the host
@@ -245,14 +251,14 @@ func (l *lists) remember(ask listAsk) {
 	}
 }
 
-func (l *lists) justTried(uri string, now time.Time) bool {
+func (l *lists) justTried(a attempt, now time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at, ok := l.tried[uri]
+	at, ok := l.tried[a]
 	if age := now.Sub(at); ok && age >= 0 && age < retryAfter {
 		return true
 	}
-	delete(l.tried, uri)
+	delete(l.tried, a)
 	return false
 }
 
