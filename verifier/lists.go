@@ -24,7 +24,7 @@ type lists struct {
 	flight singleflight.Group
 
 	mu    sync.Mutex
-	known map[string]listAsk   // URI -> who signs it; what Refresh keeps warm
+	known map[string]listAsk    // URI -> who signs it; what Refresh keeps warm
 	tried map[attempt]time.Time // last failed fetch: a dead node costs one attempt a period
 
 	nodes, hosts, small atomic.Uint64 // see Counters
