@@ -104,9 +104,7 @@ func openEngine(c engineConfig) (*engine, error) {
 		c.Stores = &databases{dir: filepath.Join(c.Home, dataDir)}
 	}
 	e := &engine{dbs: c.Stores, chainID: c.Genesis.ChainID, solo: len(c.Genesis.Validators) == 1}
-	node, err := cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewLocalClientCreator(c.App),
-		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, e.dbs.provide,
-		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
+	node, err := newEngine(c)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.dbs.close())
 	}
@@ -121,6 +119,23 @@ func openEngine(c engineConfig) (*engine, error) {
 		return nil, errors.Join(err, e.dbs.close())
 	}
 	return e, nil
+}
+
+// ErrDamaged: the stores contradict each other or the genesis, so that going on could fork the chain. Fsck says where; the
+// way back is to join again with the same keys and sign state.
+var ErrDamaged = errors.New("node: the stores contradict each other")
+
+// newEngine replays blocks against the state. Where they differ the library panics.
+func newEngine(c engineConfig) (node *cmtnode.Node, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			what, _, _ := strings.Cut(fmt.Sprint(fault), "\n")
+			node, err = nil, fmt.Errorf("%w: %s", ErrDamaged, what)
+		}
+	}()
+	return cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewLocalClientCreator(c.App),
+		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, c.Stores.provide,
+		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
 }
 
 func founders(g *types.GenesisDoc) [32]byte {

@@ -22,6 +22,7 @@ func TestHealth(t *testing.T) {
 		{"fetching has stopped", progress{header: ago(time.Hour), came: ago(30 * time.Second), started: ago(time.Hour), fetching: true}, "stuck"},
 		{"no quorum for a moment", progress{header: ago(22 * time.Second), came: ago(22 * time.Second), started: ago(time.Hour)}, "stuck"},
 		{"no quorum for an hour", progress{header: ago(time.Hour), came: ago(time.Hour), started: ago(2 * time.Hour)}, "stuck"},
+		{"the clock is behind", progress{header: ago(-time.Minute), came: ago(time.Second), started: ago(time.Hour)}, "stuck"},
 		{"restarted without a quorum", progress{header: ago(time.Hour), came: time.Unix(0, 0), started: ago(time.Minute)}, "stuck"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

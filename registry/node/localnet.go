@@ -30,6 +30,8 @@ type LocalnetConfig struct {
 	Logger     *slog.Logger
 
 	RetainBlocks, SnapshotBlocks uint64 // as of Config
+	// Genesis may change the chain's half of the genesis; nil: nothing.
+	Genesis func(*chain.Genesis)
 	// Each may change the Config of a node, counted from 0, before it is used; nil: nothing.
 	Each func(i int, cfg *Config)
 
@@ -74,6 +76,9 @@ func NewLocalnet(cfg LocalnetConfig) (*Localnet, error) {
 			return nil, err
 		}
 		g.Chain.Members = append(g.Chain.Members, member)
+	}
+	if cfg.Genesis != nil {
+		cfg.Genesis(&g.Chain)
 	}
 	return net, net.open(cfg, g, ids)
 }

@@ -395,7 +395,7 @@ func (n *Node) admits(ctx context.Context, r *running) error {
 		r.watchMu.Lock()
 		next := r.watch
 		r.watchMu.Unlock()
-		if at, ok := r.engine.headerTime(r.newest.Load()); ok && n.cfg.Now().Sub(at) <= 2*n.Heartbeat() && r.machine.Info().Height > 0 {
+		if at, ok := r.engine.headerTime(r.newest.Load()); ok && n.fresh(at) && r.machine.Info().Height > 0 {
 			return nil
 		}
 		wait := time.NewTimer(time.Until(deadline))
@@ -412,6 +412,15 @@ func (n *Node) admits(ctx context.Context, r *running) error {
 			return ErrStopped
 		}
 	}
+}
+
+// clockDrift is how far a header may be ahead of this node's clock; more, and the clock is wrong (K09).
+const clockDrift = 10 * time.Second
+
+// fresh reports whether an operation that is taken now gets a time after its submission.
+func (n *Node) fresh(header time.Time) bool {
+	age := n.cfg.Now().Sub(header)
+	return age <= 2*n.Heartbeat() && age > -clockDrift
 }
 
 func peerIDs(peers []string) []string {

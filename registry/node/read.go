@@ -137,7 +137,7 @@ func health(p progress, heartbeat time.Duration) string {
 	switch {
 	case p.fetching && moving, old(p.now) && moving && old(moved):
 		return "syncing"
-	case p.fetching, old(p.now):
+	case p.fetching, old(p.now), p.header.Sub(p.now) > clockDrift: // the last: this clock is wrong
 		return "stuck"
 	}
 	return "ok"

@@ -1,0 +1,279 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	mempl "github.com/cometbft/cometbft/mempool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/dojang-id/dojang/registry/chain"
+)
+
+func faultnet(t *testing.T, cfg LocalnetConfig) *Localnet {
+	t.Helper()
+	cfg.Dir = t.TempDir()
+	l, err := NewLocalnet(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, l)
+	t.Cleanup(func() { _ = l.Stop(context.Background()) })
+	return l
+}
+
+// TestTwins runs a second node with the key of the fourth validator, as after a failover that left the first one running.
+func TestTwins(t *testing.T) {
+	l := faultnet(t, LocalnetConfig{Validators: 4, Heartbeat: 300 * time.Millisecond, Each: func(i int, cfg *Config) {
+		cfg.Allow = func(string) bool { return true }
+		cfg.Metrics = prometheus.NewRegistry()
+	}})
+	original := l.Nodes[3]
+	home := t.TempDir()
+	if _, err := Init(home); err != nil {
+		t.Fatal(err)
+	}
+	copyFile(t, filepath.Join(original.cfg.Home, "validator_key.json"), filepath.Join(home, "validator_key.json"))
+	raw, err := original.Genesis()
+	if err == nil {
+		err = WriteGenesis(home, raw)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var peers []string
+	for _, n := range l.Nodes[:3] {
+		peers = append(peers, n.ID()+"@"+n.cfg.Listen)
+	}
+	sponsor, err := loadSponsor(home)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twin, err := New(Config{Home: home, Peers: peers, Sponsor: sponsor})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := twin.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = twin.Stop(context.Background()) }()
+	t.Run("H20 a key in two places is proven on the chain within ten blocks", func(t *testing.T) {
+		n := l.Nodes[0]
+		for end := time.Now().Add(60 * time.Second); counted(t, n, "dojang_registry_misbehaviours_total") == 0; {
+			if time.Now().After(end) {
+				t.Fatal("no proof after a minute")
+			}
+			for _, m := range []*Node{l.Nodes[0], l.Nodes[1], l.Nodes[3]} {
+				op, _, _ := create(t, m)
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				_, _ = m.Submit(ctx, op) // what a quarrel delays is no matter here
+				cancel()
+			}
+		}
+		store := n.run.Load().engine.node.BlockStore()
+		for h := store.Height(); h > 0; h-- {
+			block := store.LoadBlock(h)
+			if block == nil {
+				continue
+			}
+			for _, ev := range block.Evidence.Evidence {
+				if age := h - ev.Height(); age > 10 {
+					t.Errorf("proof of height %d stands in block %d", ev.Height(), h)
+				}
+				t.Logf("signed twice at %d, proven in block %d", ev.Height(), h)
+				return
+			}
+		}
+		t.Fatal("counted, but in no block")
+	})
+	t.Run("the others go on, and agree", func(t *testing.T) {
+		if err := twin.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		op, _, _ := create(t, l.Nodes[0])
+		out := submitOK(t, l.Nodes[0], op)
+		agree(t, l.Nodes[:3], out[0].Height+1)
+	})
+}
+
+// counted reads a counter without labels.
+func counted(t *testing.T, n *Node, name string) float64 {
+	t.Helper()
+	families, err := n.cfg.Metrics.(*prometheus.Registry).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetCounter().GetValue()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
+
+// agree waits for a height and compares what it carries.
+func agree(t *testing.T, nodes []*Node, height uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var first string
+	for i, n := range nodes {
+		if err := n.WaitHeight(ctx, height); err != nil {
+			t.Fatal(err)
+		}
+		lb, err := n.run.Load().engine.lightBlock(height)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := lb.Hash().String(); i == 0 {
+			first = got
+		} else if got != first {
+			t.Fatalf("node %d has another header at %d", i+1, height)
+		}
+	}
+}
+
+func copyFile(t *testing.T, from, to string) {
+	t.Helper()
+	raw, err := os.ReadFile(from)
+	if err == nil {
+		err = os.WriteFile(to, raw, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestFlood has one member send as much as it can.
+func TestFlood(t *testing.T) {
+	const quota = 2000
+	l := faultnet(t, LocalnetConfig{Validators: 4, Heartbeat: time.Second, Genesis: func(g *chain.Genesis) {
+		g.QuotaOps, g.QuotaBlocks = quota, 100_000
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	var flood sync.WaitGroup
+	var mu sync.Mutex
+	taken, refusals := 0, 0
+	for range 8 {
+		flood.Go(func() {
+			for ctx.Err() == nil {
+				ops, err := signedCreates(l.Nodes[0], maxBatch)
+				if err != nil {
+					return
+				}
+				out, err := l.Nodes[0].Submit(ctx, ops...)
+				mu.Lock()
+				if errors.Is(err, ErrRefusedEnvelope) {
+					refusals++
+				}
+				taken += len(out)
+				mu.Unlock()
+				if errors.Is(err, ErrRefusedEnvelope) {
+					time.Sleep(10 * time.Millisecond)
+				}
+			}
+		})
+	}
+	var took []time.Duration
+	for len(took) < 40 {
+		op, _, _ := create(t, l.Nodes[1])
+		began := time.Now()
+		submitOK(t, l.Nodes[1], op)
+		took = append(took, time.Since(began))
+	}
+	cancel()
+	flood.Wait()
+	slices.Sort(took)
+	p95 := took[len(took)*95/100]
+	t.Logf("%d of the flood taken, %d envelopes refused; another member's p95 %v", taken, refusals, p95)
+	t.Run("H28 a flooding member's quota holds, and the others go on", func(t *testing.T) {
+		account, err := l.Nodes[0].run.Load().machine.Sponsor("member-1")
+		if err != nil || account.Used > quota {
+			t.Errorf("used %d of %d: %v", account.Used, quota, err)
+		}
+		if taken > quota || refusals == 0 {
+			t.Errorf("%d operations taken, %d envelopes refused", taken, refusals)
+		}
+		if p95 > 3*time.Second {
+			t.Errorf("another member waits %v", p95)
+		}
+	})
+	t.Run("H28 an oversized transaction never waits for a block", func(t *testing.T) {
+		e := l.Nodes[0].run.Load().engine
+		if _, err := e.check(make([]byte, MaxTx+1)); !errors.As(err, new(mempl.ErrTxTooLarge)) {
+			t.Fatalf("taken: %v", err)
+		}
+		if n := e.node.Mempool().Size(); n > mempoolTxs {
+			t.Fatalf("%d transactions wait", n)
+		}
+	})
+	t.Run("H28 ten thousand transactions of one sender are bounded", func(t *testing.T) {
+		r := l.Nodes[2].run.Load()
+		full := 0
+		for i := range 10_000 {
+			if _, err := r.engine.check([]byte("nonsense " + strconv.Itoa(i))); err != nil {
+				full++
+			}
+		}
+		if n := r.engine.node.Mempool().Size(); n != 0 {
+			t.Fatalf("%d malformed transactions wait for a block", n)
+		}
+	})
+}
+
+// TestClocksOfGateways: what a node may take goes by its own clock and the newest header together.
+func TestClocksOfGateways(t *testing.T) {
+	var offset time.Duration
+	var mu sync.Mutex
+	set := func(d time.Duration) {
+		mu.Lock()
+		defer mu.Unlock()
+		offset = d
+	}
+	l := faultnet(t, LocalnetConfig{Validators: 1, Heartbeat: 300 * time.Millisecond, Each: func(_ int, cfg *Config) {
+		cfg.Now = func() time.Time {
+			mu.Lock()
+			defer mu.Unlock()
+			return time.Now().Add(offset)
+		}
+	}})
+	n := l.Nodes[0]
+	submit := func(t *testing.T) error {
+		op, _, _ := create(t, n)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := n.Submit(ctx, op)
+		return err
+	}
+	for _, c := range []struct {
+		name   string
+		offset time.Duration
+		want   error
+	}{
+		{"K09 the clock is right", 0, nil},
+		{"K09 an hour ahead", time.Hour, ErrNotAdmitting},
+		{"K09 ten years ahead", 10 * 365 * 24 * time.Hour, ErrNotAdmitting},
+		{"K09 ninety seconds ahead", 90 * time.Second, ErrNotAdmitting},
+		{"K09 ninety seconds behind", -90 * time.Second, ErrNotAdmitting},
+		{"K09 an hour behind", -time.Hour, ErrNotAdmitting},
+		{"K09 right again", 0, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			set(c.offset)
+			if err := submit(t); !errors.Is(err, c.want) {
+				t.Fatalf("submission: %v", err)
+			}
+			if h := n.Health(); (h.State == "ok") != (c.want == nil) {
+				t.Errorf("health is %s", h.State)
+			}
+		})
+	}
+}
