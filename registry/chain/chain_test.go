@@ -171,3 +171,17 @@ func TestHistoryFromTheNewestState(t *testing.T) {
 		})
 	}
 }
+
+// A transaction that comes before the first block is refused, and judged anew when it comes again.
+func TestCheckBeforeTheFirstBlock(t *testing.T) {
+	c := chaintest.Start(t, chaintest.Config{})
+	a := c.NewAgency("early")
+	tx := c.Tx(c.Op(a.CreateOperation(), a.Op(0).As(registry.RoleOp)))
+	if res := c.Machine.CheckTx(tx); res.Code != registry.CodeNotASponsor {
+		t.Fatalf("before the first block: %+v", res)
+	}
+	c.Block()
+	if res := c.Block(tx); res[0].Code != registry.CodeOK || res[0].Operations[0].Code != string(registry.CodeOK) {
+		t.Fatalf("%+v", res)
+	}
+}

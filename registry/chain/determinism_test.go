@@ -199,7 +199,7 @@ func TestDeterminism(t *testing.T) {
 			}
 			for h := range want {
 				if got[h] != want[h] {
-					t.Fatalf("node %d differs at height %d", i, h+1)
+					t.Fatalf("node %d differs at height %d: %s, want %s", i, h+1, got[h], want[h])
 				}
 			}
 		}

@@ -21,14 +21,17 @@ type pending struct {
 // that also has the transactions checked since the last commit. A transaction of which no operation would succeed is
 // refused with the code of its first operation. Its signatures are not verified again in Execute.
 func (m *Machine) CheckTx(tx []byte) Result {
-	params := m.Info().Params
-	v := m.verdicts.of(tx, params.Network)
-	v.warm(m.leaves)
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if m.snapshot == nil {
+	info := m.Info()
+	if info.Height == 0 { // the network, which is in what is signed, is not known yet
 		return Result{Code: registry.CodeNotASponsor, Detail: "the chain has not begun"}
 	}
+	v := m.verdicts.of(tx, info.Params.Network)
+	m.mu.RLock()
+	leaves := m.leaves
+	m.mu.RUnlock()
+	v.warm(leaves)
+	m.mu.RLock()
+	defer m.mu.RUnlock()
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
 	m.check.base = m.committed()
