@@ -24,6 +24,23 @@ func FuzzParseOperation(f *testing.F) {
 	if b, err := op.Sign(member); err == nil {
 		f.Add(b)
 	}
+	inner := registry.Operation{Network: "test", ChainID: "c-1", Seq: 3, Body: &registry.ThresholdBody{K: 2}}
+	if proposal, err := registry.Propose("kta", inner, key); err == nil {
+		for _, body := range []registry.Body{proposal, &registry.VoteBody{Member: "kta", N: 1}, &registry.MemberRemoveBody{ID: "kta"},
+			&registry.ValidatorBody{Power: 1, Operator: "kta", Site: "seoul"},
+			&registry.MemberAddBody{ID: "b", Name: map[string]string{"en": "B"}, Key: key.Public, Sponsor: otherKey(t).Public}} {
+			if b, err := (registry.Operation{Network: "test", ChainID: "c-1", Body: body}).Sign(member); err == nil {
+				f.Add(b)
+			}
+		}
+	}
+	ref := registry.RoundRef{Programme: "p", Round: "1"}
+	for _, body := range []registry.Body{&registry.EmergencyBody{At: 1, Key: "k1"}, &registry.ClaimBody{RoundRef: ref}, &registry.RoundCloseBody{RoundRef: ref},
+		&registry.RoundOpenBody{RoundRef: ref, Via: registry.AccreditationRef{Type: "urn:dojang:kr:resident-id:1", N: 1}, Key: key.Public, Until: 1}} {
+		if b, err := (registry.Operation{Network: "test", ChainID: "c-1", DID: "did:dojang:test:QmX", Body: body}).Sign(member); err == nil {
+			f.Add(b)
+		}
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := registry.ParseOperation(b)
 		if err != nil {
@@ -69,4 +86,9 @@ func FuzzParseJWK(f *testing.F) {
 			t.Fatal("a key with two forms")
 		}
 	})
+}
+
+func otherKey(t *testing.T) registry.SigningKey {
+	key, _ := edKey(t, "other")
+	return key
 }

@@ -330,3 +330,58 @@ func FuzzSnapshot(f *testing.F) {
 		}
 	})
 }
+
+// A node that took a snapshot prunes and restarts as any other.
+func TestPruneAfterRestore(t *testing.T) {
+	c, agencies := history(t, chaintest.Config{})
+	s, chunks := export(t, c.Machine)
+	dir := t.TempDir()
+	open := func() *chain.Machine {
+		db, err := chain.Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := chain.New(db, chain.Config{KeepVersions: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	m := open()
+	if err := restore(m, s, chunks); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 90 {
+		if i%2 == 0 {
+			a := agencies[i%3]
+			c.Must(c.Op(a.EpochOperation(), a.Key("k1").As(a.DID.URL("k1"))))
+		} else {
+			c.Block()
+		}
+		h := c.Headers[len(c.Headers)-1]
+		b := chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Point: h.Point().Nodes, Txs: c.Blocks[h.Height]}
+		if _, _, err := m.Execute(b); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(m.Info().AppHash, c.Machine.Info().AppHash) {
+			t.Fatalf("app hashes differ at height %d", h.Height)
+		}
+		if i%31 == 30 {
+			if err := m.Close(); err != nil {
+				t.Fatal(err)
+			}
+			m = open()
+		}
+	}
+	if i := m.Info(); i.Oldest <= s.Version {
+		t.Fatalf("nothing was pruned: %+v", i)
+	}
+	var mine, others int
+	count := func(n *int) func(k, v []byte) bool { return func(k, v []byte) bool { *n += len(k) + len(v); return true } }
+	if err := errors.Join(m.Iterate(nil, count(&mine)), c.Machine.Iterate(nil, count(&others)), m.Close()); err != nil || mine != others {
+		t.Fatalf("%d bytes of leaves, want %d: %v", mine, others, err)
+	}
+}
