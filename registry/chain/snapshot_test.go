@@ -380,7 +380,9 @@ func TestPruneAfterRestore(t *testing.T) {
 		t.Fatalf("nothing was pruned: %+v", i)
 	}
 	var mine, others int
-	count := func(n *int) func(k, v []byte) bool { return func(k, v []byte) bool { *n += len(k) + len(v); return true } }
+	count := func(n *int) func(k, v []byte) bool {
+		return func(k, v []byte) bool { *n += len(k) + len(v); return true }
+	}
 	if err := errors.Join(m.Iterate(nil, count(&mine)), c.Machine.Iterate(nil, count(&others)), m.Close()); err != nil || mine != others {
 		t.Fatalf("%d bytes of leaves, want %d: %v", mine, others, err)
 	}
