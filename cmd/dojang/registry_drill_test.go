@@ -38,7 +38,10 @@ func TestDrill(t *testing.T) {
 	if last.Seed != 3 || last.Validators != 4 || len(last.Faults) < 2 || last.Acknowledged < 100 || last.Violations != 0 {
 		t.Fatalf("%+v", last)
 	}
-	t.Logf("commit p95 is %.0f ms with one of four hurt; the goal on a machine of its own is 5 s", last.P95)
+	t.Logf("commit p95 is %.0f ms with one of four hurt", last.P95)
+	if last.P95 > 5000 && os.Getenv("CI") != "true" { // no time gates CI
+		t.Errorf("commit p95 is %.0f ms, more than 5 s", last.P95)
+	}
 	if raw, err := os.ReadFile(last.History); err != nil || bytes.Count(raw, []byte("\n")) < last.Acknowledged {
 		t.Fatalf("history: %v", err)
 	}

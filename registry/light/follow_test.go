@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -115,5 +116,8 @@ func TestFollowHearsOfAnEpochAtOnce(t *testing.T) {
 		}
 		slowest = max(slowest, time.Since(anchored))
 	}
-	t.Logf("slowest of 5: %v; the promise, two seconds, is asserted above", slowest)
+	if slowest > 500*time.Millisecond && os.Getenv("CI") != "true" { // no time gates CI but the promise of two seconds
+		t.Errorf("an epoch was known only after %v", slowest)
+	}
+	t.Logf("slowest of 5: %v", slowest)
 }
