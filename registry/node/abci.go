@@ -28,6 +28,7 @@ type application struct {
 	// Told from inside the engine's lock: must not block.
 	retain     func(height uint64) uint64 // the lowest block to keep; 0: all
 	onExecuted func(tx []byte, result chain.Result)
+	onDropped  func(tx []byte, result chain.Result) // was in the mempool, and what a block did since forbids it
 	// onMisbehaviour is told of every proof against a validator that a block holds.
 	onMisbehaviour func(Misbehaviour)
 	onHeader       func(height uint64) // a header is decided and stored; states below it are provable
@@ -70,6 +71,9 @@ func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abc
 		if res.Data, err = registry.Encode(r.Operations); err != nil {
 			return nil, err
 		}
+	}
+	if r.Code != registry.CodeOK && req.Type == abci.CheckTxType_Recheck {
+		a.onDropped(req.Tx, r)
 	}
 	return res, nil
 }

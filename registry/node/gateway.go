@@ -74,7 +74,7 @@ type batch struct {
 	members  []*submission
 	sentAt   time.Time
 	tries    int
-	outcomes []registry.Outcome // set when executed
+	outcomes []registry.Outcome // set when executed, or refused as a whole
 }
 
 func newGateway(cfg gatewayConfig) *gateway {
@@ -220,6 +220,20 @@ func (g *gateway) trySend(b *batch) error {
 func (g *gateway) onExecuted(envelope []byte, outcomes []registry.Outcome) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	g.settle(envelope, outcomes)
+}
+
+// onDropped takes what forbids an envelope that the mempool had taken: outcomes, when every operation is refused by now, or
+// none, when its nonce is used: by another gateway of this member, or by what this one sent before a crash and replays
+// after it. Never blocks.
+func (g *gateway) onDropped(envelope []byte, outcomes []registry.Outcome) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.settle(envelope, outcomes)
+}
+
+// settle ends one sending of an envelope; without outcomes its operations go into another one. Under mu.
+func (g *gateway) settle(envelope []byte, outcomes []registry.Outcome) {
 	if len(g.sent) == 0 { // replay, or another node's traffic
 		return
 	}

@@ -215,6 +215,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: n.misbehaved, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
+		onDropped:  func(tx []byte, res chain.Result) { r.gateway.onDropped(tx, inNoBlock(res.Operations)) },
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
@@ -379,10 +380,15 @@ func (r *running) send(envelope []byte) error {
 	if err := registry.Decode(res.Data, &out.outcomes); err != nil {
 		return err
 	}
-	for i := range out.outcomes { // in no block
-		out.outcomes[i].Height = 0
-	}
+	inNoBlock(out.outcomes)
 	return out
+}
+
+func inNoBlock(outcomes []registry.Outcome) []registry.Outcome {
+	for i := range outcomes {
+		outcomes[i].Height = 0
+	}
+	return outcomes
 }
 
 // admits waits a little for the first fresh header after a start, then refuses.
