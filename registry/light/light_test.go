@@ -470,16 +470,36 @@ func TestEvidenceForStapling(t *testing.T) {
 	}
 }
 
+func TestFacts(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	issuer(t, r) // a block that a header proves
+	params, absent := registry.ParamsFamily().Latest(), registry.ProposalFamily(1).Latest()
+	facts, raw, err := r.Client.Facts(t.Context(), light.Query{Leaves: [][]byte{params, absent}})
+	must(t, err)
+	if value, err := facts.Get(params); err != nil || len(value) == 0 {
+		t.Errorf("parameters: %v", err)
+	}
+	if _, err := facts.Get(absent); !errors.Is(err, registry.ErrNotFound) {
+		t.Errorf("a proposal that nobody made: %v", err)
+	}
+	if _, err := evidence.Check(raw, r.Trust, time.Now()); err != nil {
+		t.Errorf("the bytes: %v", err)
+	}
+	if _, _, err := r.Client.Facts(t.Context(), light.Query{}); !errors.Is(err, light.ErrQuery) {
+		t.Errorf("a question about nothing: %v", err)
+	}
+}
+
 func TestQuery(t *testing.T) {
 	q := light.Query{DID: "did:dojang:local:Qm1", Keys: []string{"a", "b"}, Types: []string{vct}, Purposes: []string{"p"}, Status: true,
-		Metadata: []string{"urn:x:1"}, Operations: []registry.Hash{registry.HashOf(nil)}, At: time.Unix(1700000000, 0).UTC(), Height: 7}
+		Metadata: []string{"urn:x:1"}, Operations: []registry.Hash{registry.HashOf(nil)}, Leaves: [][]byte{[]byte("gov/proposals")}, At: time.Unix(1700000000, 0).UTC(), Height: 7}
 	got, err := light.ParseQuery(q.Values())
-	if err != nil || !slices.Equal(got.Keys, q.Keys) || got.Height != 7 || !got.At.Equal(q.At) || got.Operations[0] != q.Operations[0] {
+	if err != nil || !slices.Equal(got.Keys, q.Keys) || got.Height != 7 || !got.At.Equal(q.At) || got.Operations[0] != q.Operations[0] || string(got.Leaves[0]) != "gov/proposals" {
 		t.Fatalf("%+v %v", got, err)
 	}
 	for _, bad := range []string{"", "did=did:dojang:local:Qm1", "kid=a", "did=x&kid=a", "did=did:dojang:local:Qm1&kid=", "x=1",
 		"did=did:dojang:local:Qm1&kid=a&height=0", "did=did:dojang:local:Qm1&kid=a&height=1&height=2", "did=did:dojang:local:Qm1&status=yes",
-		"op=00", "type=urn:x:1&at=-1"} {
+		"op=00", "type=urn:x:1&at=-1", "leaf=zz", "leaf=" + strings.Repeat("00", 513)} {
 		v, err := url.ParseQuery(bad)
 		must(t, err)
 		if _, err := light.ParseQuery(v); err == nil {

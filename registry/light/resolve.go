@@ -106,7 +106,7 @@ func (c *Client) Evidence(ctx context.Context, q Query) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Height > 0 || q.DID != "" && len(q.Metadata)+len(q.Operations) > 0 || q.DID == "" { // not what a subject keeps
+	if q.Height > 0 || q.DID != "" && len(q.Metadata)+len(q.Operations)+len(q.Leaves) > 0 || q.DID == "" { // not what a subject keeps
 		_, raw, err := c.fetch(ctx, q, nil)
 		return raw, err
 	}
@@ -124,6 +124,15 @@ func (c *Client) Evidence(ctx context.Context, q Query) ([]byte, error) {
 		return raw, nil
 	}
 	return s.raw, nil
+}
+
+// Facts asks the nodes for one Evidence, past every cache, and returns what it proves beside its bytes.
+func (c *Client) Facts(ctx context.Context, q Query) (*evidence.Facts, []byte, error) {
+	q, err := ParseQuery(q.Values())
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.fetch(ctx, q, nil)
 }
 
 // ours refuses identifiers of other networks and malformed ones: they are absent here by their very name.
@@ -282,8 +291,12 @@ func (q Query) answered(facts *evidence.Facts) bool {
 	if q.Status {
 		families = append(families, registry.StatusFamily(q.DID))
 	}
-	return !slices.ContainsFunc(families, func(f registry.Family) bool {
-		_, err := facts.Get(f.Latest())
+	keys := q.Leaves
+	for _, f := range families {
+		keys = append(keys[:len(keys):len(keys)], f.Latest())
+	}
+	return !slices.ContainsFunc(keys, func(key []byte) bool {
+		_, err := facts.Get(key)
 		return errors.Is(err, registry.ErrUnavailable)
 	})
 }

@@ -16,7 +16,7 @@ import (
 
 // What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
 //
-//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&at=&height=   Evidence (registry/evidence)
+//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&leaf=&at=&height=   Evidence (registry/evidence)
 //	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf; latest?after=H waits for one above H
 //	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
 //	POST /v1/operations                                      CBOR array of signed operations -> CBOR array of outcomes
@@ -41,6 +41,7 @@ const (
 	MaxSubmission = 480 << 10 // bytes
 	MaxEvidence   = 256 << 10
 	maxStatus     = 6 << 20
+	maxLeafKey    = 512
 )
 
 // A Query names the leaves of one Evidence, all under one header. The newest header proves every moment of the past;
@@ -54,6 +55,8 @@ type Query struct {
 	Metadata []string // vct: type digests; needs no DID
 	// Operations whose outcomes are asked for; need no DID.
 	Operations []registry.Hash
+	// Leaves are further leaf keys as they stand in the tree (registry README, "Leaves"); need no DID.
+	Leaves [][]byte
 	// At is a moment for which accreditations and registrations are asked, beside their newest state; zero: none.
 	At     time.Time
 	Height uint64 // of the header; 0: the newest
@@ -74,6 +77,9 @@ func (q Query) Values() url.Values {
 	}
 	for _, op := range q.Operations {
 		v.Add("op", hex.EncodeToString(op[:]))
+	}
+	for _, key := range q.Leaves {
+		v.Add("leaf", hex.EncodeToString(key))
 	}
 	if !q.At.IsZero() {
 		v.Set("at", strconv.FormatInt(q.At.Unix(), 10))
@@ -120,6 +126,14 @@ func ParseQuery(v url.Values) (Query, error) {
 				}
 				q.Operations = append(q.Operations, hash)
 			}
+		case "leaf":
+			for _, text := range values {
+				key, err := hex.DecodeString(text)
+				if err != nil || len(key) > maxLeafKey {
+					return Query{}, ErrQuery
+				}
+				q.Leaves = append(q.Leaves, key)
+			}
 		case "at":
 			n, err := strconv.ParseInt(values[0], 10, 64)
 			if err != nil || n <= 0 || n > 1<<40 {
@@ -137,7 +151,7 @@ func ParseQuery(v url.Values) (Query, error) {
 		}
 	}
 	ofDID := len(q.Keys) + len(q.Types) + len(q.Purposes)
-	if ofDID > MaxQueryKeys || (ofDID > 0 || q.Status) != (q.DID != "") || q.DID == "" && len(q.Metadata)+len(q.Operations) == 0 {
+	if ofDID > MaxQueryKeys || (ofDID > 0 || q.Status) != (q.DID != "") || q.DID == "" && len(q.Metadata)+len(q.Operations)+len(q.Leaves) == 0 {
 		return Query{}, ErrQuery
 	}
 	return q, nil
