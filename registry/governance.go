@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"encoding/hex"
 	"slices"
 	"strconv"
 
@@ -198,6 +199,11 @@ func (b *EmergencyBody) check(o *Operation) error {
 	return nil
 }
 
+// MisbehaviourFamily tells of a validator's key that it has signed twice.
+func MisbehaviourFamily(key [32]byte) Family {
+	return Family("gov/misbehaviour/" + hex.EncodeToString(key[:]) + "/")
+}
+
 // ValidatorsFamily is the set of validators, ProposalFamily one proposal; proposals are numbered from 1 without gaps.
 func ValidatorsFamily() Family           { return "gov/validators/" }
 func ProposalFamily(n uint64) Family     { return Family("prop/" + strconv.FormatUint(n, 10) + "/") }
@@ -220,6 +226,14 @@ type ValidatorFact struct {
 	Power    uint64
 	Operator string
 	Site     string
+}
+
+// A MisbehaviourFact: a block proved that a validator signed two things for one height, and it lost power for it by itself.
+type MisbehaviourFact struct {
+	Height   uint64 `cbor:"0,keyasint"` // for which it signed them
+	Operator string `cbor:"1,keyasint"`
+	Power    uint64 `cbor:"2,keyasint"` // before
+	Left     uint64 `cbor:"3,keyasint"` // 0: removed
 }
 
 // A ProposalState is where a proposal stands.

@@ -80,6 +80,9 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 		return nil, nil, ErrOrder
 	}
 	r := run{params: *params, height: b.Height, time: b.Time.Unix(), state: newOverlay(base), before: base}
+	if err := r.misbehaved(b.Misbehaviours); err != nil {
+		return nil, nil, fmt.Errorf("chain: execute height %d: %w", b.Height, err)
+	}
 	if err := r.proposals(); err != nil {
 		return nil, nil, fmt.Errorf("chain: execute height %d: %w", b.Height, err)
 	}

@@ -32,9 +32,9 @@ func TestGovernanceProperties(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		follow := func(txs [][]byte) {
+		follow := func(txs [][]byte, proofs ...chain.Misbehaviour) {
 			h := c.Headers[len(c.Headers)-1]
-			if _, _, err := twin.Execute(chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Point: h.Point().Nodes, Txs: txs}); err != nil {
+			if _, _, err := twin.Execute(chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Point: h.Point().Nodes, Misbehaviours: proofs, Txs: txs}); err != nil {
 				rt.Fatal(err)
 			}
 			if err := twin.Commit(); err != nil {
@@ -60,8 +60,13 @@ func TestGovernanceProperties(t *testing.T) {
 				txs = append(txs, tx)
 			}
 			before := c.Machine.Info().Params
+			var proofs []chain.Misbehaviour
+			if rapid.IntRange(0, 9).Draw(rt, "misbehaviour") == 0 {
+				proofs = append(proofs, proof(rapid.IntRange(0, 7).Draw(rt, "who"), rapid.Uint64Range(1, c.Height()).Draw(rt, "when")))
+			}
+			c.Misbehaviours = proofs
 			c.Block(txs...)
-			follow(txs)
+			follow(txs, proofs...)
 			g.invariants(before)
 			if rapid.IntRange(0, 9).Draw(rt, "restart") == 0 {
 				if twin, err = chain.New(db, chain.Config{}); err != nil {
@@ -131,6 +136,7 @@ func (g *governor) invariants(before registry.ParamsFact) {
 	if uint64(len(present)) != p.Members || p.Threshold < registry.Majority(p.Members) || p.Threshold > p.Members {
 		rt.Fatalf("%d present, parameters %+v", len(present), p)
 	}
+	g.validators()
 	all, err := g.c.Machine.Proposals()
 	if err != nil {
 		rt.Fatal(err)
@@ -163,5 +169,20 @@ func (g *governor) invariants(before registry.ParamsFact) {
 	}
 	if !changed && fmt.Sprint(before) != fmt.Sprint(p) {
 		rt.Fatalf("parameters changed without a proposal: %+v, %+v", before, p)
+	}
+}
+
+// validators: once there are four, there are four, and nobody has a third.
+func (g *governor) validators() {
+	set, err := g.c.Machine.Validators()
+	if err != nil {
+		g.rt.Fatal(err)
+	}
+	var total, most uint64
+	for _, v := range set {
+		total, most = total+v.Power, max(most, v.Power)
+	}
+	if founders := len(g.c.Genesis.Validators); founders >= 4 && (len(set) < 4 || most*3 >= total) {
+		g.rt.Fatalf("validators %+v", set)
 	}
 }

@@ -205,7 +205,9 @@ type Block struct {
 	// Point is evidence.Header.Point. With it old headers are shown after the engine has dropped its blocks, and
 	// snapshots can be made. Zero: none.
 	Point [96]byte
-	Txs   [][]byte
+	// Misbehaviours that the block proves, in its order.
+	Misbehaviours []Misbehaviour
+	Txs           [][]byte
 }
 
 // A Result is what became of one transaction.

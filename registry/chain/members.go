@@ -125,9 +125,9 @@ func (d *deciding) setValidator(b *registry.ValidatorBody) error {
 
 // allowedValidators: not too few, nobody and no site with a third, and two thirds of the old power stay in each block, so
 // that readers can follow.
-func (d *deciding) allowedValidators(was int, next []registry.ValidatorFact) error {
+func (r *run) allowedValidators(was int, next []registry.ValidatorFact) error {
 	switch {
-	case d.params.Development:
+	case r.params.Development:
 		return registry.Refuse(registry.CodeNotAllowed, "a development network has one validator")
 	case len(next) > maxValidators:
 		return registry.Refuse(registry.CodeLimit, "too many validators")
@@ -148,7 +148,7 @@ func (d *deciding) allowedValidators(was int, next []registry.ValidatorFact) err
 			}
 		}
 	}
-	before, err := readValidators(d.before)
+	before, err := readValidators(r.before)
 	if err != nil {
 		return err
 	}

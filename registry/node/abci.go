@@ -81,7 +81,9 @@ func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abc
 func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	// The engine stores a block with its votes before it hands it over, so header h is there and proves state h-1.
 	a.onHeader(uint64(req.Height))
-	results, hash, err := a.machine.Execute(a.block(req.Height, req.Time, req.Hash, req.Txs))
+	block := a.block(req.Height, req.Time, req.Hash, req.Txs)
+	block.Misbehaviours = misbehaviours(req.Misbehavior)
+	results, hash, err := a.machine.Execute(block)
 	if err != nil {
 		return nil, fmt.Errorf("execute block %d: %w", req.Height, err)
 	}
@@ -112,6 +114,17 @@ func (a *application) block(height int64, at time.Time, hash []byte, txs [][]byt
 		}
 	}
 	return b
+}
+
+// misbehaviours are the proofs of a block as the state machine sees them: the same at every node and in a replay.
+func misbehaviours(proofs []abci.Misbehavior) []chain.Misbehaviour {
+	var out []chain.Misbehaviour
+	for _, m := range proofs {
+		if len(m.Validator.Address) == len(chain.Misbehaviour{}.Validator) && m.Height > 0 {
+			out = append(out, chain.Misbehaviour{Height: uint64(m.Height), Validator: [20]byte(m.Validator.Address)})
+		}
+	}
+	return out
 }
 
 func (a *application) Commit(context.Context, *abci.RequestCommit) (*abci.ResponseCommit, error) {

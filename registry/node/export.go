@@ -193,7 +193,7 @@ func (r *replay) block(b *types.Block) error {
 	}
 	header := headerOf(&b.Header)
 	_, hash, err := r.machine.Execute(chain.Block{Height: uint64(b.Height), Time: b.Time, Hash: [32]byte(b.Hash()),
-		Point: header.Point().Nodes, Txs: b.Txs.ToSliceOfBytes()})
+		Point: header.Point().Nodes, Misbehaviours: misbehaviours(b.Evidence.Evidence.ToABCI()), Txs: b.Txs.ToSliceOfBytes()})
 	if err == nil {
 		err = r.machine.Commit()
 	}

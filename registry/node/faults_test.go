@@ -93,6 +93,34 @@ func TestTwins(t *testing.T) {
 		}
 		t.Fatal("counted, but in no block")
 	})
+	t.Run("H20 it loses its power without a vote", func(t *testing.T) {
+		public, err := original.signer.GetPubKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := [32]byte(public.Bytes())
+		for end := time.Now().Add(60 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+			validators, err := l.Nodes[0].Validators()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i := slices.IndexFunc(validators, func(v ValidatorState) bool { return v.PublicKey == key }); i < 0 || validators[i].Power == 1 {
+				break
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%+v", validators)
+			}
+		}
+		set, err := l.Nodes[0].run.Load().machine.Validators()
+		if err != nil || len(set) != 4 {
+			t.Fatalf("%+v %v", set, err)
+		}
+		for _, v := range set {
+			if (v.Key == key) != (v.Power == 1) {
+				t.Errorf("%+v", v)
+			}
+		}
+	})
 	t.Run("the others go on, and agree", func(t *testing.T) {
 		if err := twin.Stop(t.Context()); err != nil {
 			t.Fatal(err)
@@ -100,6 +128,14 @@ func TestTwins(t *testing.T) {
 		op, _, _ := create(t, l.Nodes[0])
 		out := submitOK(t, l.Nodes[0], op)
 		agree(t, l.Nodes[:3], out[0].Height+1)
+	})
+	t.Run("a replay takes its power at the same height", func(t *testing.T) {
+		if err := l.Nodes[0].Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Replay(t.Context(), l.Nodes[0].cfg.Home, chain.Config{}); err != nil {
+			t.Fatal(err)
+		}
 	})
 }
 

@@ -326,8 +326,8 @@ func (n *Node) conflict(issuer registry.DID, err error) {
 	n.cfg.Logger.Error("ALARM: status epochs of an issuer contradict each other; the older lists are served", "issuer", string(issuer), "err", err)
 }
 
-// misbehaved raises what a block holds against a validator: proof that its key has signed two things. The members decide what
-// becomes of it.
+// misbehaved raises what a block holds against a validator: proof that its key has signed two things. The chain has taken its
+// power; whether it gets it back the members decide.
 func (n *Node) misbehaved(m Misbehaviour) {
 	n.metrics.misbehaviours.Inc()
 	n.cfg.Logger.Error("ALARM: proof on the chain that a validator's key was used twice", "validator", hex.EncodeToString(m.Validator), "at_height", m.Height,

@@ -71,8 +71,10 @@ type Chain struct {
 	Step       time.Duration
 	Executed   func(*chain.Machine) // nil, or called between Execute and Commit
 	Blocks     map[uint64][][]byte  // transactions by height
-	nonce      uint64
-	proposals  uint64
+	// Misbehaviours that the next block proves.
+	Misbehaviours []chain.Misbehaviour
+	nonce         uint64
+	proposals     uint64
 }
 
 // Names of the network.
@@ -164,10 +166,11 @@ func (c *Chain) Block(txs ...[]byte) []chain.Result {
 // TryBlock is Block for tests of what fails.
 func (c *Chain) TryBlock(txs ...[]byte) ([]chain.Result, error) {
 	h := c.nextHeader()
-	results, _, err := c.Machine.Execute(chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Point: h.Point().Nodes, Txs: txs})
+	results, _, err := c.Machine.Execute(chain.Block{Height: h.Height, Time: h.Time, Hash: h.Hash(), Point: h.Point().Nodes, Misbehaviours: c.Misbehaviours, Txs: txs})
 	if err != nil {
 		return nil, err
 	}
+	c.Misbehaviours = nil
 	if c.Executed != nil {
 		c.Executed(c.Machine)
 	}
