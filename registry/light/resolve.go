@@ -226,27 +226,39 @@ func young(now, then time.Time, ttl time.Duration) bool {
 // fetch asks the nodes for one Evidence. What is older than have is not taken: a node that lags, or one that hides.
 func (c *Client) fetch(ctx context.Context, q Query, have *evidence.Facts) (facts *evidence.Facts, raw []byte, err error) {
 	err = c.ask(ctx, func(ctx context.Context, node string) error {
-		body, status, err := get(ctx, c.cfg.HTTP, node+"/v1/evidence?"+q.Values().Encode(), MaxEvidence)
+		f, body, err := c.fetchFrom(ctx, node, q)
 		if err != nil {
 			return err
 		}
-		if status != http.StatusOK {
-			return fmt.Errorf("registry node answered %d", status)
-		}
-		f, err := c.check(ctx, body)
-		if err != nil {
-			return err
-		}
-		if have != nil && f.Head().Height < have.Head().Height || f.Head().Height < c.floor.Load() && q.Height == 0 {
-			return errors.New("registry node is behind")
-		}
-		if !q.answered(f) { // true proofs of something else: they must not push out what is known
-			return errors.New("registry node answered another question")
+		if have != nil && f.Head().Height < have.Head().Height {
+			return errBehind
 		}
 		facts, raw = f, body
 		return nil
 	})
 	return facts, raw, err
+}
+
+var errBehind = errors.New("registry node is behind")
+
+func (c *Client) fetchFrom(ctx context.Context, node string, q Query) (*evidence.Facts, []byte, error) {
+	body, status, err := get(ctx, c.cfg.HTTP, node+"/v1/evidence?"+q.Values().Encode(), MaxEvidence)
+	if err != nil {
+		return nil, nil, err
+	}
+	if status != http.StatusOK {
+		return nil, nil, fmt.Errorf("registry node answered %d", status)
+	}
+	f, err := c.check(ctx, body)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case f.Head().Height < c.floor.Load() && q.Height == 0:
+		return nil, nil, errBehind
+	case !q.answered(f): // true proofs of something else: they must not push out what is known
+		return nil, nil, errors.New("registry node answered another question")
+	}
+	return f, body, nil
 }
 
 // with adds what q asks for; more is false when all of it is there already.
