@@ -55,6 +55,9 @@ func (v *Verifier) bind(ctx context.Context, c claim, b binding) (issuer, *findi
 	if err != nil {
 		return issuer{}, found(ReasonIssuer, err)
 	}
+	if v.cfg.Network != "" && did.Network() != v.cfg.Network {
+		return issuer{}, found(ReasonIssuer, errors.New("iss is of another network"))
+	}
 	owner, keyID, err := registry.ParseDIDURL(c.kid)
 	if err != nil || owner != did {
 		return issuer{}, found(ReasonIssuer, errors.New("kid is not a key of iss"))

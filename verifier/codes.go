@@ -7,6 +7,8 @@ type Code string
 const (
 	RequestExpired      Code = "REQUEST_EXPIRED"
 	NonceReplay         Code = "NONCE_REPLAY"
+	OveraskRefused      Code = "OVERASK_REFUSED"
+	LegalBasisRequired  Code = "LEGAL_BASIS_REQUIRED"
 	TypeNotAccepted     Code = "TYPE_NOT_ACCEPTED"
 	IssuerUntrusted     Code = "ISSUER_UNTRUSTED"
 	SignatureInvalid    Code = "SIGNATURE_INVALID"
@@ -52,6 +54,10 @@ func (c Code) row() codeRow {
 		return codeRow{1, NotConfirmed, Text{"요청 시간이 지났습니다.", "The request has timed out."}}
 	case NonceReplay:
 		return codeRow{2, NotConfirmed, Text{"이미 사용된 제출입니다.", "This submission was already used."}}
+	case OveraskRefused:
+		return codeRow{3, NotConfirmed, Text{"등록 범위를 넘는 요청이라 거부되었습니다.", "Refused: the request exceeds your registration."}}
+	case LegalBasisRequired:
+		return codeRow{4, NotConfirmed, Text{"근거 법령이 등록되어 있지 않습니다.", "No matching legal basis is registered."}}
 	case TypeNotAccepted:
 		return codeRow{5, NotConfirmed, Text{"이 용도로 받을 수 없는 증명서입니다.", "This certificate is not accepted for this purpose."}}
 	case IssuerUntrusted:
@@ -136,6 +142,8 @@ const (
 	ReasonNeedsRenewal  Reason = "needs_renewal"
 	ReasonRequestExpiry Reason = "request_expired"
 	ReasonWalletError   Reason = "wallet_refused"
+	ReasonOverask       Reason = "overask_refused"      // by the wallet
+	ReasonLegalBasis    Reason = "legal_basis_required" // by the wallet
 )
 
 // code is the one mapping from grounds to codes (DESIGN 9). An unknown ground is never a pass.
@@ -145,6 +153,10 @@ func (r Reason) code() Code {
 		return RequestExpired
 	case ReasonReplayed, ReasonUnknownTransaction:
 		return NonceReplay
+	case ReasonOverask:
+		return OveraskRefused
+	case ReasonLegalBasis:
+		return LegalBasisRequired
 	case ReasonType:
 		return TypeNotAccepted
 	case ReasonIssuer:
@@ -173,6 +185,11 @@ func (r Reason) code() Code {
 		return PolicyFailed
 	}
 	return SignatureInvalid
+}
+
+// byWallet: the wallet refused, nothing was presented. That is an answer like another.
+func (r Reason) byWallet() bool {
+	return r == ReasonWalletError || r == ReasonOverask || r == ReasonLegalBasis
 }
 
 // A finding is one check that did not hold. It is an error inside this room only.

@@ -93,7 +93,7 @@ func NewDesk(cfg DeskConfig) (*Desk, error) {
 	if cfg.Retention == 0 {
 		cfg.Retention = 30 * 24 * time.Hour
 	}
-	seal, err := newSealer(cfg.SealKey)
+	seal, err := newSealer(cfg.SealKey, cfg.Random)
 	if err != nil {
 		return nil, err
 	}

@@ -56,7 +56,7 @@ func (o *offline) judge(t testing.TB, credential string) verifier.Judgement {
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := newVerifier(t, verifier.Config{Roots: roots, Staples: verifier.Staples(evidence.Checker{Trust: trust, Headers: new(evidence.Headers)})})
+	v := newVerifier(t, verifier.Config{Network: trust.Network, Roots: roots, Staples: verifier.Staples(evidence.Checker{Trust: trust, Headers: new(evidence.Headers)})})
 	seed := sha256.Sum256([]byte("holder of the offline fixture"))
 	holder, err := keys.NewSigner(ed25519.NewKeyFromSeed(seed[:]))
 	if err != nil {
@@ -109,7 +109,7 @@ func TestOffline(t *testing.T) {
 		{"clock set back", "valid.sdjwt", func(_ *testing.T, o *offline) { o.after = -10 * time.Minute }, verifier.StatusStale, trust},
 		{"no evidence", "valid.sdjwt", func(_ *testing.T, o *offline) { o.evidence = nil }, verifier.StatusStale, trust},
 		{"evidence cut", "valid.sdjwt", func(_ *testing.T, o *offline) { o.evidence = o.evidence[:len(o.evidence)-1] }, verifier.StatusStale, trust},
-		{"trust in another network of the same chain", "valid.sdjwt", func(t *testing.T, o *offline) { o.swap(t, `"network": "test"`, `"network": "prod"`) }, verifier.StatusStale, trust},
+		{"trust in another network of the same chain", "valid.sdjwt", func(t *testing.T, o *offline) { o.swap(t, `"network": "test"`, `"network": "prod"`) }, verifier.IssuerUntrusted, verifier.ReasonIssuer},
 		{"trust in another chain", "valid.sdjwt", func(t *testing.T, o *offline) { o.swap(t, "dojang-test-1", "dojang-test-2") }, verifier.StatusStale, trust},
 		{"trust in other validators", "valid.sdjwt", func(t *testing.T, o *offline) {
 			at := strings.Index(string(o.trust), `"public_key": "`) + 20

@@ -122,15 +122,17 @@ func (d *Desk) draft(c *client, p *Policy, in RequestInput, now time.Time) (Tran
 }
 
 // drawSecret draws every random name of the transaction and seals what must not lie readable. It returns the name in
-// the request_uri; state and request_uri differ, because URLs end up in logs.
+// the request_uri; state and request_uri differ, because URLs end up in logs. The state is a MAC of the nonce: so the
+// transaction of a nonce is found again without a second index (see seenBefore).
 func (d *Desk) drawSecret(t Transaction) (handle string, o opened, err error) {
-	var random [64]byte
+	var random [48]byte
 	if _, err := io.ReadFull(d.cfg.Random, random[:]); err != nil {
 		return "", opened{}, fmt.Errorf("draw names: %w", err)
 	}
 	name := func(i int) string { return base64.RawURLEncoding.EncodeToString(random[16*i : 16*(i+1)]) }
 	t.ID, handle = name(0), name(1)
-	s := secret{State: name(2), Nonce: name(3)}
+	s := secret{Nonce: name(2)}
+	s.State = d.seal.stateOf(t.Tenant, s.Nonce)
 	t.Handle, t.StateHash = sha256.Sum256([]byte(handle)), sha256.Sum256([]byte(s.State))
 	if t.ResponseMode == oid4vp.ModeDirectPostJWT {
 		if o.key, err = keys.NewEphemeral(kidOf(t.StateHash)); err != nil {
@@ -144,7 +146,9 @@ func (d *Desk) drawSecret(t Transaction) (handle string, o opened, err error) {
 	if err != nil {
 		return "", opened{}, fmt.Errorf("write secret: %w", err)
 	}
-	t.Secret = d.seal.seal(place{t.Tenant, t.ID, "secret"}, plain)
+	if t.Secret, err = d.seal.seal(place{t.Tenant, t.ID, "secret"}, plain); err != nil {
+		return "", opened{}, fmt.Errorf("keep secret: %w", err)
+	}
 	o.t, o.s = t, s
 	return handle, o, nil
 }

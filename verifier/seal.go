@@ -1,41 +1,51 @@
 package verifier
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
-	"errors"
+	"crypto/hkdf"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
+	"io"
+
+	"github.com/dojang-id/dojang/internal/sqldb/seal"
 )
 
-// A sealer encrypts what must not lie readable in SQL: AES-256-GCM, random nonce in front, bound to tenant, id and kind.
-type sealer struct{ aead cipher.AEAD }
+// A sealer holds what is derived from SealKey: the seal of what must not lie readable in SQL, bound to tenant, id and
+// kind, and the key that makes states of nonces.
+type sealer struct {
+	values *seal.Sealer
+	states []byte
+}
 
-func newSealer(key []byte) (*sealer, error) {
-	if len(key) != 32 {
-		return nil, errors.New("verifier: SealKey is not 32 bytes")
-	}
-	block, err := aes.NewCipher(key)
+func newSealer(key []byte, random io.Reader) (*sealer, error) {
+	values, err := seal.New(key, "dojang verifier values v1", random)
 	if err != nil {
-		return nil, fmt.Errorf("verifier: open seal key: %w", err)
+		return nil, fmt.Errorf("verifier: open SealKey: %w", err)
 	}
-	aead, err := cipher.NewGCMWithRandomNonce(block)
+	states, err := hkdf.Key(sha256.New, key, nil, "dojang verifier states v1", 32)
 	if err != nil {
-		return nil, fmt.Errorf("verifier: open seal key: %w", err)
+		return nil, fmt.Errorf("verifier: derive state key: %w", err)
 	}
-	return &sealer{aead: aead}, nil
+	return &sealer{values: values, states: states}, nil
 }
 
 // place is where a sealed text belongs; it cannot be opened anywhere else.
 type place struct{ tenant, id, kind string }
 
-func (p place) bytes() []byte { return []byte(p.kind + "\x00" + p.tenant + "\x00" + p.id) }
+func (p place) String() string { return p.kind + "\x00" + p.tenant + "\x00" + p.id }
 
-func (s *sealer) seal(at place, plain []byte) []byte { return s.aead.Seal(nil, nil, plain, at.bytes()) }
+func (s *sealer) seal(at place, plain []byte) ([]byte, error) {
+	return s.values.Seal(at.String(), plain)
+}
 
 func (s *sealer) open(at place, sealed []byte) ([]byte, error) {
-	plain, err := s.aead.Open(nil, nil, sealed, at.bytes())
-	if err != nil {
-		return nil, errors.New("verifier: sealed text does not open")
-	}
-	return plain, nil
+	return s.values.Open(at.String(), sealed)
+}
+
+// stateOf is the state of the request that has this nonce: 128 bits that nobody else can tell from random ones.
+func (s *sealer) stateOf(tenant, nonce string) string {
+	m := hmac.New(sha256.New, s.states)
+	m.Write([]byte(tenant + "\x00" + nonce))
+	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
 }

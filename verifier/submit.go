@@ -42,9 +42,12 @@ func (d *Desk) Submit(ctx context.Context, tenant, body string) (PostAnswer, err
 		return PostAnswer{}, err
 	}
 	p, err := d.pending(t)
-	if errors.Is(err, ErrTimedOut) {
+	switch {
+	case errors.Is(err, ErrTimedOut):
 		return PostAnswer{}, errors.Join(err, d.timeOut(ctx, t))
-	} else if err != nil {
+	case errors.Is(err, ErrFinished):
+		return PostAnswer{}, errors.Join(err, d.replayed(ctx, t))
+	case err != nil:
 		return PostAnswer{}, err
 	}
 	d.cfg.Step("submit.found")
@@ -53,7 +56,11 @@ func (d *Desk) Submit(ctx context.Context, tenant, body string) (PostAnswer, err
 		return PostAnswer{}, err
 	}
 	d.cfg.Step("submit.judged")
-	return d.end(ctx, c, p, t, j)
+	answer, err := d.end(ctx, c, p, t, j)
+	if errors.Is(err, ErrFinished) { // another answer was faster
+		err = errors.Join(err, d.replayed(ctx, t))
+	}
+	return answer, err
 }
 
 // named finds the transaction that an answer speaks of: by its state, or by the key that it is encrypted to.
@@ -91,7 +98,7 @@ func (d *Desk) judge(ctx context.Context, p *Policy, t Transaction, form oauth.F
 		return Judgement{}, fmt.Errorf("%w: answer carries another state", ErrNotFound)
 	}
 	if response.Error != nil {
-		return refusal(&finding{reason: ReasonWalletError, detail: "DECLINED"}), nil
+		return refusal(walletRefusal(response.Error)), nil
 	}
 	submission := Submission{Presentations: make(map[string][]string, len(response.VPToken)), Evidence: response.Evidence}
 	for id, values := range response.VPToken {
@@ -103,7 +110,35 @@ func (d *Desk) judge(ctx context.Context, p *Policy, t Transaction, form oauth.F
 			submission.Presentations[id] = append(submission.Presentations[id], text)
 		}
 	}
-	return d.cfg.Verifier.Judge(ctx, submission, p, Expect{Audience: t.ClientID, Nonce: s.Nonce, Now: d.cfg.Now()})
+	j, err := d.cfg.Verifier.Judge(ctx, submission, p, Expect{Audience: t.ClientID, Nonce: s.Nonce, Now: d.cfg.Now()})
+	if err != nil || j.Decision != NotConfirmed {
+		return j, err
+	}
+	again, err := d.seenBefore(ctx, t, submission)
+	if err != nil || !again {
+		return j, err
+	}
+	replay := refusal(found(ReasonReplayed, errors.New("presentation was made for a transaction that has ended")))
+	replay.Basis.Presentation = j.Basis.Presentation
+	return replay, nil
+}
+
+// walletRefusal is what an error response says (OpenID4VP 8.5). The description counts only where it is one of the two codes of
+// DOMAIN 4.5 that wallets give; they follow from the request alone, so they tell nothing about what the wallet holds.
+func walletRefusal(e *oauth.Error) *finding {
+	if e.Code != oauth.AccessDenied {
+		if e.Code == oauth.WalletUnavailable {
+			return &finding{reason: ReasonWalletError, detail: "WALLET_UNAVAILABLE"}
+		}
+		return &finding{reason: ReasonWalletError, detail: "REQUEST_NOT_SUPPORTED"}
+	}
+	switch e.Description {
+	case string(OveraskRefused):
+		return found(ReasonOverask, nil)
+	case string(LegalBasisRequired):
+		return found(ReasonLegalBasis, nil)
+	}
+	return &finding{reason: ReasonWalletError, detail: "DECLINED"}
 }
 
 // refusal is a judgement about an answer that never became a Submission.
@@ -127,7 +162,9 @@ func (d *Desk) end(ctx context.Context, c *client, p *Policy, t Transaction, j J
 		if err != nil {
 			return PostAnswer{}, fmt.Errorf("write claims: %w", err)
 		}
-		o.Claims = d.seal.seal(place{t.Tenant, t.ID, "claims"}, plain)
+		if o.Claims, err = d.seal.seal(place{t.Tenant, t.ID, "claims"}, plain); err != nil {
+			return PostAnswer{}, fmt.Errorf("keep claims: %w", err)
+		}
 	}
 	answer, err := d.answer(t, j, &o)
 	if err != nil {
@@ -137,7 +174,7 @@ func (d *Desk) end(ctx context.Context, c *client, p *Policy, t Transaction, j J
 		return PostAnswer{}, fmt.Errorf("record verdict: %w", err)
 	}
 	d.cfg.Step("submit.finished")
-	if j.Decision == NotConfirmed && j.Reason != ReasonWalletError {
+	if j.Decision == NotConfirmed && !j.Reason.byWallet() {
 		return PostAnswer{}, fmt.Errorf("%w: %s: %w", ErrRefused, j.Code, errors.Join(j.cause))
 	}
 	return answer, nil
@@ -145,7 +182,7 @@ func (d *Desk) end(ctx context.Context, c *client, p *Policy, t Transaction, j J
 
 // answer draws the response code of a same-device transaction (OpenID4VP 8.2).
 func (d *Desk) answer(t Transaction, j Judgement, o *Outcome) (PostAnswer, error) {
-	if t.RedirectURI == "" || (j.Decision == NotConfirmed && j.Reason != ReasonWalletError) {
+	if t.RedirectURI == "" || (j.Decision == NotConfirmed && !j.Reason.byWallet()) {
 		return PostAnswer{}, nil
 	}
 	var random [16]byte

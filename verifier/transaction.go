@@ -106,9 +106,24 @@ type Store interface {
 	// Finish ends a pending transaction with its outcome, one outbox row and one audit entry, in one SQL transaction.
 	// ErrFinished when it has ended before: nothing is changed then.
 	Finish(ctx context.Context, tenant, id string, o Outcome) error
+	// Replayed notes that an answer came for a transaction that was judged before: one outbox row and one audit entry with
+	// NONCE_REPLAY, the first MaxReplays times. The outcome stays; a transaction that is not judged is left alone.
+	Replayed(ctx context.Context, n Name, at time.Time) error
+	// History is the transaction's outbox in order, at most MaxReplays+1 events; ErrNotFound without a transaction.
+	History(ctx context.Context, n Name) ([]Event, error)
 	// Redeem uses up the response code of a judged transaction; ErrNotFound when code or session differ or it was used.
 	Redeem(ctx context.Context, r Redemption) error
 	Keeper
+}
+
+// MaxReplays of one transaction are written down: whoever knows its state must not fill the audit log.
+const MaxReplays = 8
+
+// An Event is what happened to a transaction: presentation.judged, presentation.expired, presentation.replayed.
+type Event struct {
+	Kind string
+	Code Code
+	At   time.Time
 }
 
 // A Keeper is a Store's housekeeping. Both return how many rows they changed.

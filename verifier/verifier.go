@@ -23,6 +23,9 @@ import (
 
 // Config of a Verifier.
 type Config struct {
+	// Network whose DIDs this verifier knows, e.g. Trust.Network: a credential of any other is ISSUER_UNTRUSTED, since its
+	// issuer is named by nothing here. "": Registry tells (offline: on hold, nobody has denied it).
+	Network string
 	// Registry answers who is who from Evidence that it has checked itself; nil: nothing is known but what wallets staple
 	// (an offline check), and Staples is required.
 	Registry registry.Resolver

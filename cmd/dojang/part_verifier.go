@@ -38,7 +38,7 @@ func (eco *ecosystem) startVerifier(ctx context.Context) error {
 		return err
 	}
 	v, err := verifier.New(verifier.Config{
-		Registry: tracker, Status: tracker, StatusHost: host, Roots: roots,
+		Network: demoNetwork.name, Registry: tracker, Status: tracker, StatusHost: host, Roots: roots,
 		Staples: verifier.Staples(evidence.Checker{Trust: tracker.Trust()}),
 	})
 	if err != nil {

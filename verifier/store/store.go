@@ -175,9 +175,9 @@ func (s *Store) finish(tx *sqldb.Tx, tenant, id string, o verifier.Outcome) erro
 	if n == 0 {
 		return verifier.ErrFinished
 	}
-	if _, err := tx.Exec(`INSERT INTO outbox (event, tenant, kind, object, code, at) VALUES (?, ?, ?, ?, ?, ?)`,
-		"presentation."+id, tenant, "presentation."+string(o.State), id, string(o.Code), o.At); err != nil {
-		return fmt.Errorf("write outbox: %w", err)
+	e := event{name: "presentation." + id, tenant: tenant, id: id, Event: verifier.Event{Kind: "presentation." + string(o.State), Code: o.Code, At: o.At}}
+	if err := e.write(tx); err != nil {
+		return err
 	}
 	return s.audit(tx, audit.Entry{Chain: tenant, Actor: "holder", Action: "presentation." + string(o.State), Object: id, Detail: "code=" + string(o.Code)})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -90,8 +91,50 @@ func TestStore(t *testing.T) {
 		if err != nil || got.State != verifier.StateJudged || got.Outcome == nil || got.Outcome.Code != verifier.Valid || got.Outcome.Redeemed {
 			t.Errorf("%+v %v", got, err)
 		}
+		history(t, s, verifier.Name{Tenant: "a", ID: "1"}, "presentation.judged VALID")
+		for range verifier.MaxReplays + 2 {
+			if err := s.Replayed(ctx, verifier.Name{Tenant: "a", ID: "1"}, now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want1 := []string{"presentation.judged VALID"}
+		for range verifier.MaxReplays {
+			want1 = append(want1, "presentation.replayed NONCE_REPLAY")
+		}
+		history(t, s, verifier.Name{Tenant: "a", ID: "1"}, want1...)
+		if err := s.Create(ctx, transaction("a", "2")); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []verifier.Name{{Tenant: "b", ID: "1"}, {Tenant: "a", ID: "2"}, {Tenant: "a", ID: "3"}} {
+			before := dump(t, s)
+			if err := s.Replayed(ctx, n, now); err != nil || dump(t, s) != before {
+				t.Errorf("%v: a replay of what was not judged is noted: %v", n, err)
+			}
+		}
+		history(t, s, verifier.Name{Tenant: "a", ID: "2"})
+		if _, err := s.History(ctx, verifier.Name{Tenant: "b", ID: "1"}); !errors.Is(err, verifier.ErrNotFound) {
+			t.Errorf("history for another tenant: %v", err)
+		}
 		check(t, s)
 	})
+}
+
+func history(t *testing.T, s *store.Store, n verifier.Name, want ...string) {
+	t.Helper()
+	events, err := s.History(context.Background(), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range events {
+		got = append(got, e.Kind+" "+string(e.Code))
+		if e.At.IsZero() {
+			t.Errorf("%s has no time", e.Kind)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("history of %v: %v, want %v", n, got, want)
+	}
 }
 
 func check(t *testing.T, s *store.Store) {

@@ -34,6 +34,10 @@ func (s *Server) companies() error {
 		OperationID: "read-result", Method: http.MethodGet, Path: "/v1/requests/{id}", Summary: "Read state, decision and claims",
 	}, s.readResult)
 	huma.Register(api, huma.Operation{
+		OperationID: "read-history", Method: http.MethodGet, Path: "/v1/requests/{id}/history",
+		Summary: "Read how a request ended and what was tried again (NONCE_REPLAY)",
+	}, s.readHistory)
+	huma.Register(api, huma.Operation{
 		OperationID: "redeem-result", Method: http.MethodPost, Path: "/v1/requests/{id}/redeem",
 		Summary: "Redeem the response code that came back with the browser", MaxBodyBytes: httpd.SmallBody,
 	}, s.redeem)
@@ -148,6 +152,39 @@ func (s *Server) readResult(ctx context.Context, in *ResultInput) (*resultOutput
 	}
 	r, err := s.cfg.Desk.Result(ctx, tenant, in.ID)
 	return &resultOutput{Body: r}, err
+}
+
+type eventView struct {
+	Kind     string            `json:"kind" enum:"presentation.judged,presentation.expired,presentation.replayed"`
+	Code     verifier.Code     `json:"code"`
+	Decision verifier.Decision `json:"decision"`
+	Text     verifier.Text     `json:"text" doc:"the code in words"`
+	At       time.Time         `json:"at"`
+}
+
+type historyOutput struct {
+	Body struct {
+		Events []eventView `json:"events" doc:"in order; the result is that of the first, whatever comes after"`
+	}
+}
+
+func (s *Server) readHistory(ctx context.Context, in *ResultInput) (*historyOutput, error) {
+	tenant, err := s.tenant(ctx, in.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	events, err := s.cfg.Desk.History(ctx, tenant, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	out := new(historyOutput)
+	out.Body.Events = make([]eventView, 0, len(events))
+	for _, e := range events {
+		out.Body.Events = append(out.Body.Events, eventView{
+			Kind: e.Kind, Code: e.Code, Decision: e.Code.Decision(), Text: e.Code.Text(""), At: e.At.UTC().Truncate(time.Second),
+		})
+	}
+	return out, nil
 }
 
 type redeemInput struct {

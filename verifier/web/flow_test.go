@@ -3,8 +3,10 @@ package web_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -132,14 +134,14 @@ func TestReplay(t *testing.T) {
 				body := h.answer(o, h.held())
 				h.post(o, body, http.StatusOK)
 				between()
-				before := h.rows()
+				before := fmt.Sprint(h.result(o.id))
 				h.post(o, body, http.StatusBadRequest)
 				h.post(o, h.answer(o, h.held()), http.StatusBadRequest)
 				h.post(o, verifiertest.Answer(o.request, map[string]string{"resident": "x~"}, nil), http.StatusBadRequest)
-				if h.rows() != before {
-					t.Error("a stored result changed")
+				if got := fmt.Sprint(h.result(o.id)); got != before {
+					t.Errorf("a stored result changed: %s", got)
 				}
-				h.want(o.id, "judged", "confirmed", "VALID")
+				h.history(o.id, "VALID", "NONCE_REPLAY", "NONCE_REPLAY", "NONCE_REPLAY")
 			})
 		}
 		run("D02 answer posted twice", func() {})
@@ -181,10 +183,67 @@ func TestReplay(t *testing.T) {
 				t.Errorf("answers %v", got)
 			}
 			h.want(o.id, "judged", "confirmed", "VALID")
+			h.history(o.id, "VALID", slices.Repeat([]string{"NONCE_REPLAY"}, verifier.MaxReplays)...)
+			before := h.rows()
+			h.post(o, bodies[0], http.StatusBadRequest)
+			if h.rows() != before {
+				t.Error("replays are written down without a limit")
+			}
+		})
+		t.Run("D02 a used presentation sent to another request", func(t *testing.T) {
+			h.t = t
+			used, next := h.open(nil), h.open(nil)
+			text := h.held().Present(used.request.ClientID, used.request.Nonce, "age_over_19")
+			answer := func(o opened) string {
+				return verifiertest.Answer(o.request, map[string]string{"resident": text}, nil)
+			}
+			h.post(used, answer(used), http.StatusOK)
+			h.start()
+			h.post(next, answer(next), http.StatusBadRequest)
+			r := h.want(next.id, "judged", "not confirmed", "NONCE_REPLAY")
+			receipt, err := verifier.CheckReceipt(context.Background(), r["receipt"].(string), h.w.Registry, h.w.Clock.Now())
+			h.check(err)
+			if receipt.Reason != verifier.ReasonReplayed {
+				t.Errorf("reason %q", receipt.Reason)
+			}
+			h.want(used.id, "judged", "confirmed", "VALID")
+			h.history(used.id, "VALID")
+			h.history(next.id, "NONCE_REPLAY")
+		})
+		t.Run("D40 another company reads no history", func(t *testing.T) {
+			h.t = t
+			o := h.open(nil)
+			h.history(o.id, "")
+			if status, _ := h.api(moa, http.MethodGet, "/v1/requests/"+o.id+"/history", nil); status != http.StatusNotFound {
+				t.Errorf("status %d", status)
+			}
 		})
 		h.t = t
 		h.invariants()
 	})
+}
+
+// history asserts the codes of a request's events: its end ("" while it is open), then what was tried again.
+func (h *house) history(id, end string, again ...string) {
+	h.t.Helper()
+	status, out := h.api(byeolmaru, http.MethodGet, "/v1/requests/"+id+"/history", nil)
+	if status != http.StatusOK {
+		h.t.Fatalf("history: %d %v", status, out)
+	}
+	var got, want []string
+	for _, e := range out["events"].([]any) {
+		e := e.(map[string]any)
+		got = append(got, e["kind"].(string)+" "+e["code"].(string))
+	}
+	if end != "" {
+		want = append(want, "presentation.judged "+end)
+	}
+	for _, code := range again {
+		want = append(want, "presentation.replayed "+code)
+	}
+	if !slices.Equal(got, want) {
+		h.t.Errorf("history %v, want %v", got, want)
+	}
 }
 
 func TestExpiry(t *testing.T) {
@@ -311,13 +370,25 @@ func TestBadAnswers(t *testing.T) {
 			{"D31 refusal by the wallet", nil, func(o opened) string {
 				return url.Values{"state": {o.request.State}, "error": {"access_denied"}}.Encode()
 			}, "POLICY_FAILED", verifier.ReasonWalletError},
+			{"refusal by the wallet: more is asked for than is registered", nil, func(o opened) string {
+				return url.Values{"state": {o.request.State}, "error": {"access_denied"}, "error_description": {"OVERASK_REFUSED"}}.Encode()
+			}, "OVERASK_REFUSED", verifier.ReasonOverask},
+			{"refusal by the wallet: no legal basis", nil, func(o opened) string {
+				return url.Values{"state": {o.request.State}, "error": {"access_denied"}, "error_description": {"LEGAL_BASIS_REQUIRED"}}.Encode()
+			}, "LEGAL_BASIS_REQUIRED", verifier.ReasonLegalBasis},
+			{"refusal by the wallet: a code of another error", nil, func(o opened) string {
+				return url.Values{"state": {o.request.State}, "error": {"invalid_request"}, "error_description": {"OVERASK_REFUSED"}}.Encode()
+			}, "POLICY_FAILED", verifier.ReasonWalletError},
+			{"refusal by the wallet: a verdict that wallets do not give", nil, func(o opened) string {
+				return url.Values{"state": {o.request.State}, "error": {"access_denied"}, "error_description": {"VALID"}}.Encode()
+			}, "POLICY_FAILED", verifier.ReasonWalletError},
 		}
 		for _, row := range rows {
 			t.Run(row.name, func(t *testing.T) {
 				h.t = t
 				o := h.open(row.options)
 				status := http.StatusBadRequest
-				if row.reason == verifier.ReasonWalletError {
+				if strings.Contains(row.name, "refusal by the wallet") {
 					status = http.StatusOK // taken: the wallet said no, and that is that
 				}
 				h.post(o, row.body(o), status)
@@ -327,10 +398,10 @@ func TestBadAnswers(t *testing.T) {
 				if receipt.Reason != row.reason {
 					t.Errorf("reason %q, want %q", receipt.Reason, row.reason)
 				}
-				before := h.rows()
+				before := fmt.Sprint(h.result(o.id))
 				h.post(o, h.answer(o, h.held()), http.StatusBadRequest)
-				if h.rows() != before {
-					t.Error("an ended transaction changed")
+				if got := fmt.Sprint(h.result(o.id)); got != before {
+					t.Errorf("an ended transaction changed: %s", got)
 				}
 			})
 		}
@@ -340,11 +411,9 @@ func TestBadAnswers(t *testing.T) {
 			h.post(old, h.answer(old, h.held()), http.StatusOK)
 			mixed := now
 			mixed.request.ClientMetadata = old.request.ClientMetadata
-			before := h.rows()
 			h.post(now, h.answer(mixed, h.held()), http.StatusBadRequest)
-			if h.rows() != before {
-				t.Error("rows changed")
-			}
+			h.history(old.id, "VALID", "NONCE_REPLAY") // the key is that of the old one
+			h.history(now.id, "")
 			h.post(now, h.answer(now, h.held()), http.StatusOK)
 			h.want(now.id, "judged", "confirmed", "VALID")
 		})

@@ -30,7 +30,7 @@ type checkedCopy struct {
 }
 
 // check judges every copy of an answer. Each of our keys is bound by exactly one; all say the same; no two share what
-// could link them. Errors: ErrUntrusted, ErrUnreachable (the registry cannot be asked).
+// could link them. Errors: ErrUntrusted; ErrRegistry, ErrUnreachable (the registry cannot be asked).
 func (h *Holder) check(ctx context.Context, vct string, answer oid4vci.CredentialResponse, device []deviceKey) ([]checkedCopy, error) {
 	if len(answer.Credentials) != len(device) {
 		return nil, fmt.Errorf("%w: %d copies for %d keys", ErrUntrusted, len(answer.Credentials), len(device))
@@ -48,10 +48,7 @@ func (h *Holder) check(ctx context.Context, vct string, answer oid4vci.Credentia
 		}
 		one, err := h.checkCopy(ctx, vct, token)
 		if err != nil {
-			if errors.Is(err, registry.ErrUnavailable) {
-				return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
-			}
-			return nil, fmt.Errorf("%w: %w", ErrUntrusted, err)
+			return nil, unknown(err, ErrUntrusted)
 		}
 		if one.key, ok = byKey[one.holder]; !ok {
 			return nil, fmt.Errorf("%w: a copy is bound to a key that is not ours, or is already bound", ErrUntrusted)

@@ -61,7 +61,7 @@ func (r *Refusal) Unwrap() error { return r.reason }
 
 // Consent opens a presentation request link, finds out who asks and whether they may, and what would be sent. Nothing is
 // sent to the verifier beyond fetching the request. The registry may be offline as long as its Resolver has facts.
-// Errors: ErrRequest, ErrUnregistered, ErrOverask, ErrLegalBasis, ErrNothingFits, ErrRefused, ErrUnreachable.
+// Errors: ErrRequest, ErrUnregistered, ErrRegistry, ErrOverask, ErrLegalBasis, ErrNothingFits, ErrRefused, ErrUnreachable.
 func (h *Holder) Consent(ctx context.Context, link string) (*Consent, error) {
 	request, err := h.openRequest(ctx, link)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/dojang-id/dojang/internal/oauth"
 	"github.com/dojang-id/dojang/internal/oid4vp"
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/wallet-api/holder"
 )
 
@@ -311,7 +312,13 @@ func TestVerifierRefused(t *testing.T) {
 		{name: "registration begins later", do: registration(func(r *registry.Registration) { r.From = start.Add(time.Second) }), want: holder.ErrUnregistered},
 		{name: "registration ended", do: registration(func(r *registry.Registration) { r.Until = start }), want: holder.ErrUnregistered},
 		{name: "registration of another", do: registration(func(r *registry.Registration) { r.DID = "did:dojang:demo:Another1" }), want: holder.ErrUnregistered},
-		{name: "registry answers do not hold", do: func(w *world) { w.facts.err = registry.ErrUntrusted }, want: holder.ErrUnregistered},
+		{name: "registry answers do not hold", do: func(w *world) { w.facts.err = registry.ErrUntrusted }, want: holder.ErrRegistry},
+		{name: "registry's proof is outside of its trusting period", do: func(w *world) { w.facts.err = evidence.ErrTooOld }, want: holder.ErrRegistry},
+		{name: "registry's proof is too old for a client named by its DID", do: func(w *world) {
+			w.shop.clientID = "decentralized_identifier:" + string(w.shop.did)
+			w.shop.header = func(h *keys.Header) { h.X5C, h.Kid = nil, w.shop.url() }
+			w.facts.err = evidence.ErrTooOld
+		}, want: holder.ErrRegistry},
 
 		{name: "an item outside of the registration", do: ask(query(residentID, `{"path":["age_over_19"]},{"path":["birthdate"]}`)), want: holder.ErrOverask},
 		{name: "more than the registered part", do: ask(query(residentID, `{"path":["address"]}`)), want: holder.ErrOverask},
@@ -359,7 +366,7 @@ func TestVerifierRefused(t *testing.T) {
 				t.Error("there is something to consent to")
 			}
 			w.shop.silent(t)
-			known := !errors.Is(c.want, holder.ErrUnregistered)
+			known := !errors.Is(c.want, holder.ErrUnregistered) && !errors.Is(c.want, holder.ErrRegistry)
 			heardOnce(t, w, err, known, "")
 		})
 	}

@@ -13,6 +13,7 @@ import (
 	"crypto/rand"
 	"embed"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"time"
@@ -36,6 +37,9 @@ var (
 	ErrRequest = errors.New("holder: the request cannot be trusted")
 	// ErrUnregistered: the verifier is not registered for this purpose; nothing was sent.
 	ErrUnregistered = errors.New("holder: the verifier is not registered")
+	// ErrRegistry: what is at hand of the registry proves nothing now (its trusting period is over, its proof does not
+	// hold, the clock is wrong): who the other side is cannot be said, neither yes nor no. Nothing was sent or stored.
+	ErrRegistry = errors.New("holder: the registry's proof cannot be trusted")
 	// ErrOverask: the request names items outside of the registration, or items nobody may ask for; nothing was sent.
 	ErrOverask = errors.New("holder: OVERASK_REFUSED")
 	// ErrLegalBasis: an item needs a legal basis that the registration does not carry; nothing was sent.
@@ -44,9 +48,20 @@ var (
 	ErrNothingFits = errors.New("holder: no stored credential answers the request")
 	// ErrNoCopies: every copy has been shown to another verifier; receive new ones.
 	ErrNoCopies = errors.New("holder: no unused copy is left")
-	// ErrUnreachable: the other side did not answer.
+	// ErrUnreachable: the other side, or the registry where nothing of it is at hand, did not answer.
 	ErrUnreachable = errors.New("holder: the other side cannot be reached")
 )
+
+// unknown is err when the registry did not answer the question; otherwise what its answer means.
+func unknown(err, meaning error) error {
+	switch {
+	case errors.Is(err, registry.ErrUnavailable):
+		return fmt.Errorf("%w: %w", ErrUnreachable, err)
+	case errors.Is(err, registry.ErrUntrusted):
+		return fmt.Errorf("%w: %w", ErrRegistry, err)
+	}
+	return fmt.Errorf("%w: %w", meaning, err)
+}
 
 //go:embed migrations/*.sql
 var migrations embed.FS

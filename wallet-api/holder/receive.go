@@ -27,7 +27,7 @@ const maxCopies = 10
 // checked before any is stored; one that does not hold refuses them all, and the issuer is told where it asks to be.
 // txCode is ignored when the offer needs none; a wrong one leaves the offer usable. What was received before an error, of
 // an offer of several types, is returned with it.
-// Errors: ErrTxCode, ErrRefused, ErrUntrusted, ErrOffer, ErrUnreachable.
+// Errors: ErrTxCode, ErrRefused, ErrUntrusted, ErrRegistry, ErrOffer, ErrUnreachable.
 func (h *Holder) Receive(ctx context.Context, o *Offer, txCode string) ([]Received, error) {
 	if o.NeedsTxCode && txCode == "" {
 		return nil, ErrTxCode

@@ -14,6 +14,7 @@ import (
 	"github.com/dojang-id/dojang/internal/sdjwt"
 	"github.com/dojang-id/dojang/internal/sqldb/sqldbtest"
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/wallet-api/holder"
 )
 
@@ -126,8 +127,9 @@ func wrongCredentials() []wrong {
 		{name: "accreditation suspended", do: accredited(func(a *registry.Accreditation) { a.Suspended = true })},
 		{name: "accreditation ended", do: accredited(func(a *registry.Accreditation) { a.Until = start })},
 		{name: "accreditation of another", do: accredited(func(a *registry.Accreditation) { a.DID = "did:dojang:demo:Another1" })},
+		{name: "registry's proof is outside of its trusting period", do: func(w *world) { w.facts.err = evidence.ErrTooOld }, want: holder.ErrRegistry},
 		{name: "registry unavailable", do: func(w *world) { w.facts.err = registry.ErrUnavailable }, want: holder.ErrUnreachable},
-		{name: "registry answers do not hold", do: func(w *world) { w.facts.err = registry.ErrUntrusted }},
+		{name: "registry answers do not hold", do: func(w *world) { w.facts.err = registry.ErrUntrusted }, want: holder.ErrRegistry},
 		{name: "another vct", do: bend(func(_ int, c *sdjwt.Credential) { c.VCT = "urn:dojang:kr:customs-identity:1" })},
 		{name: "expired", do: bend(func(_ int, c *sdjwt.Credential) { c.Expires = start })},
 		{name: "without exp", do: bend(func(_ int, c *sdjwt.Credential) { c.Expires = time.Time{} })},

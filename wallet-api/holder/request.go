@@ -24,7 +24,7 @@ import (
 const RegistrationFormat = "dojang_registration"
 
 // openRequest fetches and verifies the request object. Errors: ErrRequest (a *Refusal when the client is authenticated),
-// ErrRefused, ErrUnreachable.
+// ErrRefused, ErrRegistry, ErrUnreachable.
 func (h *Holder) openRequest(ctx context.Context, text string) (oid4vp.VerifiedRequest, error) {
 	var none oid4vp.VerifiedRequest
 	link, err := oid4vp.ParseLink(text, h.cfg.AllowHTTP)
@@ -55,8 +55,8 @@ func (h *Holder) openRequest(ctx context.Context, text string) (oid4vp.VerifiedR
 	switch {
 	case err == nil:
 		return request, nil
-	case errors.Is(offline, registry.ErrUnavailable):
-		return none, fmt.Errorf("%w: %w", ErrUnreachable, offline)
+	case errors.Is(offline, registry.ErrUnavailable), errors.Is(offline, registry.ErrUntrusted):
+		return none, unknown(offline, ErrRequest)
 	case errors.As(err, &refused):
 		return none, &Refusal{reason: fmt.Errorf("%w: %w", ErrRequest, err), code: refused.Err.Code, reply: refused.Reply}
 	}
@@ -105,17 +105,15 @@ func (h *Holder) authenticationKey(ctx context.Context, didURL string) (*keys.Pu
 }
 
 // registration finds the verifier on the registry and fills in who it is. X.509 alone never suffices: the certificate's key
-// must be a key fact of the DID that it names. Errors: ErrUnregistered, ErrUnreachable.
+// must be a key fact of the DID that it names. Errors: ErrUnregistered, ErrRegistry, ErrUnreachable.
 func (h *Holder) registration(ctx context.Context, c *Consent) (registry.Registration, error) {
 	r, err := h.registered(ctx, c.request)
-	switch {
-	case errors.Is(err, registry.ErrUnavailable):
-		return registry.Registration{}, fmt.Errorf("%w: %w", ErrUnreachable, err)
-	case err != nil && h.cfg.AllowUnregistered:
+	if err != nil {
+		if err = unknown(err, ErrUnregistered); !errors.Is(err, ErrUnregistered) || !h.cfg.AllowUnregistered {
+			return registry.Registration{}, err
+		}
 		c.Verifier, c.Name = c.request.ClientID, c.request.ClientID
 		return registry.Registration{}, nil
-	case err != nil:
-		return registry.Registration{}, fmt.Errorf("%w: %w", ErrUnregistered, err)
 	}
 	c.Verifier, c.Registered, c.Purpose = string(r.DID), true, r.Purpose
 	c.Name, c.PurposeText = inLanguage(r.Name, h.cfg.Language), inLanguage(r.PurposeText, h.cfg.Language)

@@ -1,8 +1,6 @@
 package holder
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hkdf"
@@ -15,58 +13,34 @@ import (
 	"io"
 
 	"github.com/dojang-id/dojang/internal/keys"
+	"github.com/dojang-id/dojang/internal/sqldb/seal"
 )
 
 // A sealer keeps what lies in the database unreadable without the wallet's secret. The place of a value (table, column,
 // row) is bound to it, so that sealed values cannot change places.
 type sealer struct {
-	aead   cipher.AEAD
+	values *seal.Sealer
 	names  []byte // key of blind
-	random io.Reader
 }
 
 func newSealer(secret []byte, random io.Reader) (sealer, error) {
-	if len(secret) != 32 {
-		return sealer{}, errors.New("holder: the secret has 32 bytes")
-	}
-	derive := func(purpose string) ([]byte, error) {
-		return hkdf.Key(sha256.New, secret, nil, "dojang wallet "+purpose, 32)
-	}
-	key, err := derive("values")
+	values, err := seal.New(secret, "dojang wallet values v1", random)
 	if err != nil {
-		return sealer{}, err
+		return sealer{}, fmt.Errorf("holder: open the secret: %w", err)
 	}
-	names, err := derive("names")
-	if err != nil {
-		return sealer{}, err
-	}
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return sealer{}, err
-	}
-	aead, err := cipher.NewGCM(block)
-	return sealer{aead, names, random}, err
+	names, err := hkdf.Key(sha256.New, secret, nil, "dojang wallet names", 32)
+	return sealer{values, names}, err
 }
 
 // place names where a sealed value lies.
 func place(column, row string, n int) string { return fmt.Sprintf("%s\x00%s\x00%d", column, row, n) }
 
-func (s sealer) seal(at string, plain []byte) ([]byte, error) {
-	nonce := make([]byte, s.aead.NonceSize(), s.aead.NonceSize()+len(plain)+s.aead.Overhead())
-	if _, err := io.ReadFull(s.random, nonce); err != nil {
-		return nil, err
-	}
-	return s.aead.Seal(nonce, nonce, plain, []byte(at)), nil
-}
+func (s sealer) seal(at string, plain []byte) ([]byte, error) { return s.values.Seal(at, plain) }
 
 func (s sealer) open(at string, sealed []byte) ([]byte, error) {
-	n := s.aead.NonceSize()
-	if len(sealed) < n {
-		return nil, errors.New("holder: a sealed value is too short")
-	}
-	plain, err := s.aead.Open(nil, sealed[:n], sealed[n:], []byte(at))
+	plain, err := s.values.Open(at, sealed)
 	if err != nil {
-		return nil, errors.New("holder: a sealed value was made with another secret, changed or moved")
+		return nil, fmt.Errorf("holder: a value was made with another secret, changed or moved: %w", err)
 	}
 	return plain, nil
 }
