@@ -82,6 +82,12 @@ type GenesisMember struct {
 	SponsorKey    jsontext.Value    `json:"sponsor_key"`    // the gateway's
 }
 
+// WithValidators is the genesis with the engine's half of it. Error: ErrGenesis, also when an operator or a site has a third.
+func (g Genesis) WithValidators(set []registry.ValidatorFact) (Genesis, error) {
+	g.Validators = set
+	return g, g.check()
+}
+
 // ParseGenesis reads the app state strictly. Error: ErrGenesis.
 func ParseGenesis(data []byte) (Genesis, error) {
 	var g Genesis
@@ -118,6 +124,9 @@ func (g Genesis) check() error {
 	}
 	if _, err := registry.ParseDID("did:dojang:" + g.Network + ":1"); err != nil || !registry.ValidFragment(g.ChainID) {
 		return ErrGenesis
+	}
+	if err := checkValidators(g.Validators); err != nil {
+		return err
 	}
 	var seen []string
 	for _, m := range g.Members {
@@ -182,9 +191,6 @@ func (m *Machine) InitGenesis(g Genesis, height uint64) (appHash []byte, err err
 		w.plain(registry.GovernanceKeyKey(sponsor), member.ID)
 	}
 	if len(g.Validators) > 0 {
-		if err := checkValidators(g.Validators); err != nil {
-			return nil, err
-		}
 		w.fact(registry.ValidatorsFamily(), registry.ValidatorsFact{Validators: inKeyOrder(g.Validators)})
 	}
 	w.plain(registry.HeaderRootKey(), registry.HeaderRoot{First: height, Root: emptyRoot})

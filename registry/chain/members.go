@@ -134,19 +134,8 @@ func (r *run) allowedValidators(was int, next []registry.ValidatorFact) error {
 	case len(next) < was && len(next) < minValidators:
 		return registry.Refuse(registry.CodeNotAllowed, "too few validators would be left")
 	}
-	if len(next) >= minValidators {
-		var total uint64
-		operators, sites := map[string]uint64{}, map[string]uint64{}
-		for _, v := range next {
-			total += v.Power
-			operators[named(v.Operator, v)] += v.Power
-			sites[named(v.Site, v)] += v.Power
-		}
-		for _, v := range next {
-			if operators[named(v.Operator, v)]*3 >= total || sites[named(v.Site, v)]*3 >= total {
-				return registry.Refuse(registry.CodeNotAllowed, "an operator or a site would have a third of the power")
-			}
-		}
+	if len(next) >= minValidators && !spread(next) {
+		return registry.Refuse(registry.CodeNotAllowed, "an operator or a site would have a third of the power")
 	}
 	before, err := readValidators(r.before)
 	if err != nil {
@@ -164,6 +153,20 @@ func (r *run) allowedValidators(was int, next []registry.ValidatorFact) error {
 		return registry.Refuse(registry.CodeTooSoon, "more than a third of the power would change in one block")
 	}
 	return nil
+}
+
+// spread: no operator and no site has a third of the power.
+func spread(set []registry.ValidatorFact) bool {
+	var total uint64
+	operators, sites := map[string]uint64{}, map[string]uint64{}
+	for _, v := range set {
+		total += v.Power
+		operators[named(v.Operator, v)] += v.Power
+		sites[named(v.Site, v)] += v.Power
+	}
+	return !slices.ContainsFunc(set, func(v registry.ValidatorFact) bool {
+		return operators[named(v.Operator, v)]*3 >= total || sites[named(v.Site, v)]*3 >= total
+	})
 }
 
 // named: a founding validator whose operator or site nobody named counts for itself.
@@ -226,11 +229,18 @@ func (r *run) validatorUpdates() ([]ValidatorUpdate, error) {
 	return difference(before, after), err
 }
 
+// checkValidators of a genesis: the rules that later hold for every change of the set.
 func checkValidators(set []registry.ValidatorFact) error {
 	for i, v := range set {
 		if v.Power == 0 || v.Power > 1<<40 || slices.ContainsFunc(set[:i], func(o registry.ValidatorFact) bool { return o.Key == v.Key }) {
 			return fmt.Errorf("%w: validators", ErrGenesis)
 		}
+	}
+	switch {
+	case len(set) > maxValidators:
+		return fmt.Errorf("%w: %d validators, at most %d", ErrGenesis, len(set), maxValidators)
+	case len(set) >= minValidators && !spread(set):
+		return fmt.Errorf("%w: an operator or a site has a third of the validators' power", ErrGenesis)
 	}
 	return nil
 }

@@ -39,21 +39,24 @@ func chainGenesis(doc *types.GenesisDoc) (chain.Genesis, error) {
 	if err != nil {
 		return chain.Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
+	var set []registry.ValidatorFact
 	for _, v := range doc.Validators {
 		if len(v.PubKey.Bytes()) != ed25519.PublicKeySize || v.Power <= 0 {
 			return chain.Genesis{}, fmt.Errorf("%w: validator", ErrGenesis)
 		}
 		operator, site, _ := strings.Cut(v.Name, "@")
-		g.Validators = append(g.Validators, registry.ValidatorFact{Key: [32]byte(v.PubKey.Bytes()), Power: uint64(v.Power), Operator: operator, Site: site})
+		set = append(set, registry.ValidatorFact{Key: [32]byte(v.PubKey.Bytes()), Power: uint64(v.Power), Operator: operator, Site: site})
+	}
+	if g, err = g.WithValidators(set); err != nil {
+		return chain.Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
 	return g, checkGenesis(doc, g)
 }
 
 const (
-	maxBlock      = 4 << 20             // bytes
-	evidenceTime  = 45 * 24 * time.Hour // longer than the trusting period: misbehaviour is punished while it can deceive
-	evidenceSpan  = 100_000             // blocks; both must be over, so the time decides
-	maxValidators = 100
+	maxBlock     = 4 << 20             // bytes
+	evidenceTime = 45 * 24 * time.Hour // longer than the trusting period: misbehaviour is punished while it can deceive
+	evidenceSpan = 100_000             // blocks; both must be over, so the time decides
 )
 
 // ErrGenesis: the genesis contradicts itself.
@@ -102,8 +105,8 @@ func (g Genesis) document() (*types.GenesisDoc, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
-	if len(g.Validators) == 0 || len(g.Validators) > maxValidators || g.Time.IsZero() {
-		return nil, fmt.Errorf("%w: no time, or no or too many validators", ErrGenesis)
+	if len(g.Validators) == 0 || g.Time.IsZero() {
+		return nil, fmt.Errorf("%w: no time, or no validators", ErrGenesis)
 	}
 	params := types.DefaultConsensusParams()
 	params.Block.MaxBytes = maxBlock
@@ -126,7 +129,8 @@ func (g Genesis) document() (*types.GenesisDoc, error) {
 	if err := doc.ValidateAndComplete(); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
-	return doc, checkGenesis(doc, g.Chain)
+	_, err = chainGenesis(doc)
+	return doc, err
 }
 
 // checkGenesis holds the engine's and the chain's halves against each other. One validator is development, and
