@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -59,7 +60,7 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	public, err := withExplorer(eco.e, n, server.Public())
+	public, err := withExplorer(eco.e.log, n, server.Public())
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 }
 
 // withExplorer puts the pages for people beside the node's HTTP for programs, under one URL.
-func withExplorer(e *env, n *node.Node, api http.Handler) (http.Handler, error) {
+func withExplorer(log *slog.Logger, n *node.Node, api http.Handler) (http.Handler, error) {
 	cfg, err := console.FromNode(n, n)
 	if err != nil {
 		return nil, err
@@ -85,7 +86,7 @@ func withExplorer(e *env, n *node.Node, api http.Handler) (http.Handler, error) 
 	if err != nil {
 		return nil, err
 	}
-	pages, err := console.New(console.Config{Source: source, Mux: httpd.MuxConfig{Log: e.log, PerIP: 50, Burst: 200}, Log: e.log})
+	pages, err := console.New(console.Config{Source: source, Mux: httpd.MuxConfig{Log: log, PerIP: 50, Burst: 200}, Log: log})
 	if err != nil {
 		return nil, err
 	}

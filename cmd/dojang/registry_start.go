@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
 	"time"
 
@@ -72,6 +73,7 @@ type daemon struct {
 	config  nodeConfig
 	node    *node.Node
 	web     *web.Server
+	public  http.Handler // the face for programs and the explorer for people
 	log     *slog.Logger
 	metrics *httpd.Metrics
 	servers []*httpd.Server
@@ -141,6 +143,10 @@ func (d *daemon) face(home nodeHome, statusURL string) error {
 	}
 	d.web, err = web.New(web.Config{Node: d.node, StatusURL: statusURL, Validate: aries.ValidateDocument, Tokens: tokens,
 		Metrics: d.metrics, Mux: httpd.MuxConfig{Name: "registry", Log: d.log, Metrics: d.metrics}, Logger: d.log})
+	if err != nil {
+		return err
+	}
+	d.public, err = withExplorer(d.log, d.node, d.web.Public())
 	return err
 }
 
@@ -150,7 +156,7 @@ func (d *daemon) up(ctx context.Context) error {
 		return err
 	}
 	for _, l := range []httpd.ServeConfig{
-		{Listen: d.config.Public, Handler: d.web.Public()},
+		{Listen: d.config.Public, Handler: d.public},
 		{Listen: d.config.Status, Handler: d.web.StatusHost()},
 		{Listen: d.config.Management, Handler: d.web.Management()},
 	} {
