@@ -39,7 +39,7 @@ var urlPairs = func() (t [4096]uint16) {
 }()
 
 // AppendEncodeURL appends the base64url of data. A credential is base64 inside base64: encoding six bytes a step
-// instead of the standard library's three is worth 3 µs of an issuance; the tail is the library's.
+// instead of the standard library's three is worth 3 µs of an issuance.
 func AppendEncodeURL(dst, data []byte) []byte {
 	n := base64.RawURLEncoding.EncodedLen(len(data))
 	dst = slices.Grow(dst, n)
@@ -51,7 +51,18 @@ func AppendEncodeURL(dst, data []byte) []byte {
 			uint64(urlPairs[v>>28&4095])<<32|uint64(urlPairs[v>>16&4095])<<48)
 		data, out = data[6:], out[8:]
 	}
-	base64.RawURLEncoding.Encode(out, data)
+	for len(data) >= 3 {
+		v := uint32(data[0])<<16 | uint32(data[1])<<8 | uint32(data[2])
+		binary.LittleEndian.PutUint32(out, uint32(urlPairs[v>>12])|uint32(urlPairs[v&4095])<<16)
+		data, out = data[3:], out[4:]
+	}
+	switch len(data) {
+	case 1:
+		binary.LittleEndian.PutUint16(out, urlPairs[uint16(data[0])<<4])
+	case 2:
+		binary.LittleEndian.PutUint16(out, urlPairs[uint16(data[0])<<4|uint16(data[1])>>4])
+		out[2] = urlAlphabet[data[1]&15<<2]
+	}
 	return dst
 }
 

@@ -1,7 +1,9 @@
 package sdjwt
 
 import (
+	"crypto/sha256"
 	"fmt"
+	"hash"
 
 	"github.com/dojang-id/dojang/internal/keys"
 )
@@ -9,8 +11,9 @@ import (
 // A Head is the first part of the issuer-signed JWT, encoded: the same bytes for every credential of one key, of which
 // the certificate chain is the most.
 type Head struct {
-	alg  string
-	text []byte // base64url
+	alg   string
+	text  []byte      // base64url and the dot
+	state hash.Cloner // SHA-256 after text: a third of every signing input is hashed once
 }
 
 // NewHead encodes a header of Alg, Typ (default dc+sd-jwt), Kid and X5C. Error: ErrClaims.
@@ -25,5 +28,19 @@ func NewHead(h keys.Header) (*Head, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: header", ErrClaims)
 	}
-	return &Head{alg: h.Alg, text: keys.AppendEncodeURL(nil, b)}, nil
+	text := append(keys.AppendEncodeURL(nil, b), '.')
+	state := sha256.New()
+	state.Write(text)
+	return &Head{alg: h.Alg, text: text, state: state.(hash.Cloner)}, nil
+}
+
+// digest of the head with a payload behind it.
+func (h *Head) digest(payload []byte) (d [sha256.Size]byte, err error) {
+	state, err := h.state.Clone()
+	if err != nil {
+		return d, err
+	}
+	state.Write(payload)
+	state.Sum(d[:0])
+	return d, nil
 }

@@ -45,11 +45,13 @@ type Credential struct {
 	Decoys int // extra digests at the top level
 }
 
-// A Prepared credential has its salts drawn and its bytes fixed, and no signature. Record it, then Sign.
+// A Prepared credential has its salts drawn and its bytes fixed, and no signature. Record it, then Sign. Not for concurrent use.
 type Prepared struct {
-	alg   string
-	text  []byte // header.payload.<room for the signature>~disclosures~
-	input int    // length of header.payload
+	alg    string
+	e      *emitter // holds the bytes until Sign, which gives it back
+	text   string   // header.payload.signature~disclosures~ after that
+	input  int      // length of header.payload
+	digest [32]byte // of header.payload
 }
 
 // sigText is the length of a signature in base64url.
@@ -68,7 +70,15 @@ func Prepare(c Credential, random io.Reader) (*Prepared, error) {
 		return nil, err
 	}
 	e := emitters.Get().(*emitter)
-	defer e.release()
+	p, err := e.prepare(&c, l, random)
+	if err != nil {
+		e.release()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (e *emitter) prepare(c *Credential, l lint, random io.Reader) (*Prepared, error) {
 	e.all = append(e.all[:0], make([]byte, saltLen*l.sd+sha256.Size*c.Decoys)...)
 	if _, err := io.ReadFull(random, e.all); err != nil {
 		return nil, fmt.Errorf("draw salts: %w", err)
@@ -77,8 +87,8 @@ func Prepare(c Credential, random io.Reader) (*Prepared, error) {
 		return nil, ErrRandomness
 	}
 	e.salts, e.out = e.all, append(e.out, '~')
-	e.payload(&c)
-	return e.finish(&c)
+	e.payload(c)
+	return e.finish(c)
 }
 
 // repeats looks for what a broken generator gives: a block that stands twice, or two equal halves (B71).
@@ -118,9 +128,11 @@ func repeats(salts []byte) bool {
 }
 
 // An emitter writes the payload at the bottom of one buffer; each disclosure is written above what stands there,
-// encoded to out, and cut off again. Pooled; nothing of it is kept in a Prepared.
+// encoded to out, and cut off again. Pooled, and with a Prepared until that is signed.
 type emitter struct {
-	b, out  []byte
+	b       []byte
+	out     []byte              // ~disclosures~
+	input   []byte              // header.payload
 	all     []byte              // salts as drawn
 	salts   []byte              // those not used yet
 	digests [][sha256.Size]byte // of the objects that are open
@@ -133,9 +145,10 @@ var emitters = sync.Pool{New: func() any { return new(emitter) }}
 func (e *emitter) release() {
 	clear(e.b[:cap(e.b)])
 	clear(e.out[:cap(e.out)])
+	clear(e.input[:cap(e.input)])
 	clear(e.all)
-	e.b, e.out, e.salts, e.digests = e.b[:0], e.out[:0], nil, e.digests[:0]
-	if cap(e.b)+cap(e.out) <= 128<<10 {
+	e.b, e.out, e.input, e.salts, e.digests = e.b[:0], e.out[:0], e.input[:0], nil, e.digests[:0]
+	if cap(e.b)+cap(e.out)+cap(e.input) <= 128<<10 {
 		emitters.Put(e)
 	}
 }
@@ -293,38 +306,54 @@ func (e *emitter) finish(c *Credential) (*Prepared, error) {
 			return nil, err
 		}
 	}
-	input := len(head.text) + 1 + base64.RawURLEncoding.EncodedLen(len(e.b))
-	size := input + 1 + sigText + len(e.out)
-	if size > MaxBytes {
+	input := len(head.text) + base64.RawURLEncoding.EncodedLen(len(e.b))
+	if input+1+sigText+len(e.out) > MaxBytes {
 		return nil, fmt.Errorf("%w: too long", ErrClaims)
 	}
-	text := make([]byte, 0, size)
-	text = append(append(text, head.text...), '.')
-	text = append(keys.AppendEncodeURL(text, e.b), '.')
-	return &Prepared{alg: c.Alg, input: input, text: append(text[:input+1+sigText], e.out...)}, nil
+	e.input = append(slices.Grow(e.input, input), head.text...)
+	e.input = keys.AppendEncodeURL(e.input, e.b)
+	digest, err := head.digest(e.input[len(head.text):])
+	if err != nil {
+		return nil, fmt.Errorf("hash signing input: %w", err)
+	}
+	return &Prepared{alg: c.Alg, e: e, input: input, digest: digest}, nil
 }
 
-// SigningInput is header.payload: the bytes that Sign signs. The caller must not change it.
-func (p *Prepared) SigningInput() []byte { return p.text[:p.input:p.input] }
+// SigningInput is header.payload: the bytes that Sign signs. The caller must not change it, nor keep it beyond Sign.
+func (p *Prepared) SigningInput() []byte {
+	if p.e == nil {
+		return []byte(p.text[:p.input])
+	}
+	return p.e.input
+}
 
 // Digest is the SHA-256 of SigningInput, for the intent row.
-func (p *Prepared) Digest() [32]byte { return sha256.Sum256(p.SigningInput()) }
+func (p *Prepared) Digest() [32]byte { return p.digest }
 
 // Disclosures are the base64url disclosures in order.
 func (p *Prepared) Disclosures() []string {
-	text := strings.Trim(string(p.text[p.input+1+sigText:]), "~")
+	var text string
+	if p.e == nil {
+		text = strings.Trim(p.text[p.input+1+sigText:], "~")
+	} else {
+		text = strings.Trim(string(p.e.out), "~")
+	}
 	if text == "" {
 		return nil
 	}
 	return strings.Split(text, "~")
 }
 
-// Sign signs and returns the SD-JWT: issuer-jwt~disclosure~…~. Error: keys.ErrAlg when s is for another algorithm.
+// Sign signs, once, what Digest covers, and returns the SD-JWT: issuer-jwt~disclosure~…~.
+// Errors: keys.ErrAlg when s is for another algorithm, ErrClaims when it is signed already.
 func (p *Prepared) Sign(s keys.Signer) (string, error) {
+	if p.e == nil {
+		return "", fmt.Errorf("%w: signed already", ErrClaims)
+	}
 	if s.Public().Alg() != p.alg {
 		return "", fmt.Errorf("%w: prepared for another", keys.ErrAlg)
 	}
-	sig, err := s.Sign(p.SigningInput())
+	sig, err := keys.SignHashed(s, p.e.input, p.digest)
 	if err != nil {
 		return "", fmt.Errorf("sign credential: %w", err)
 	}
@@ -332,10 +361,14 @@ func (p *Prepared) Sign(s keys.Signer) (string, error) {
 		return "", fmt.Errorf("%w: length", keys.ErrSignature)
 	}
 	var b strings.Builder
-	b.Grow(len(p.text))
-	b.Write(p.text[:p.input+1])
+	b.Grow(p.input + 1 + sigText + len(p.e.out))
+	b.Write(p.e.input)
+	b.WriteByte('.')
 	var text [sigText]byte
 	b.Write(keys.AppendEncodeURL(text[:0], sig))
-	b.Write(p.text[p.input+1+sigText:])
-	return b.String(), nil
+	b.Write(p.e.out)
+	p.text = b.String()
+	p.e.release()
+	p.e = nil
+	return p.text, nil
 }
