@@ -103,29 +103,41 @@ func (s *benchSet) issue(i, n int) (string, error) {
 	return p.Sign(s.issuer)
 }
 
-// floors are the physical limits of the same work: signatures over ready digests with parsed keys.
+// floors are the physical limits of the same work: signatures over ready digests with parsed keys, as many different ones
+// as there are credentials; a verification that is repeated with the same bytes teaches the processor its branches.
 type floors struct {
-	key    *ecdsa.PrivateKey
-	digest [32]byte
-	sig    []byte
+	signed [benchCopies]signedDigest
 	texts  [benchClaims][110]byte
 }
 
+type signedDigest struct {
+	key    *ecdsa.PrivateKey
+	digest [32]byte
+	sig    []byte
+}
+
 func newFloors() (*floors, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, err
+	f := &floors{}
+	for i := range f.signed {
+		s := &f.signed[i]
+		var err error
+		if s.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
+			return nil, err
+		}
+		rand.Read(s.digest[:])
+		if s.sig, err = ecdsa.SignASN1(rand.Reader, s.key, s.digest[:]); err != nil {
+			return nil, err
+		}
 	}
-	f := &floors{key: key, digest: sha256.Sum256([]byte("dojang"))}
 	for i := range f.texts {
 		rand.Read(f.texts[i][:])
 	}
-	f.sig, err = ecdsa.SignASN1(rand.Reader, key, f.digest[:])
-	return f, err
+	return f, nil
 }
 
-func (f *floors) sign(int) error {
-	_, err := ecdsa.SignASN1(rand.Reader, f.key, f.digest[:])
+func (f *floors) sign(i int) error {
+	s := &f.signed[i%benchCopies]
+	_, err := ecdsa.SignASN1(rand.Reader, s.key, s.digest[:])
 	return err
 }
 
@@ -138,9 +150,10 @@ func (f *floors) signAndHash(i int) error {
 }
 
 func (f *floors) verify(n int) func(int) error {
-	return func(int) error {
-		for range n {
-			if !ecdsa.VerifyASN1(&f.key.PublicKey, f.digest[:], f.sig) {
+	return func(i int) error {
+		for k := range n {
+			s := &f.signed[(i+k)%benchCopies]
+			if !ecdsa.VerifyASN1(&s.key.PublicKey, s.digest[:], s.sig) {
 				return errors.New("floor signature does not verify")
 			}
 		}

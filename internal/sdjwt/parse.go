@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"crypto/sha512"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
@@ -85,46 +84,40 @@ func Parse(token string) (*Unverified, error) {
 	if u.count > MaxDisclosures {
 		return nil, LimitExceeded.because("disclosures")
 	}
-	data, sizes, err := u.decode(first)
-	if err != nil {
+	p := getParser()
+	defer p.release()
+	if err := u.decode(p, first); err != nil {
 		return nil, err
 	}
-	if err := u.read(first, data, sizes); err != nil {
+	if err := u.read(p, first); err != nil {
 		return nil, err
 	}
 	return u, nil
 }
 
 // decode splits the issuer-signed JWT, checks its header and decodes payload and disclosures into one buffer.
-func (u *Unverified) decode(jwtLen int) (data []byte, sizes []int, err error) {
+func (u *Unverified) decode(p *parser, jwtLen int) (err error) {
 	jwt := u.body[:jwtLen]
 	dot1, dot2 := dots(jwt)
 	if dot1 <= 0 || dot2 <= dot1+1 {
-		return nil, nil, Malformed.because("issuer-signed JWT is not three parts")
+		return Malformed.because("issuer-signed JWT is not three parts")
 	}
 	if u.header, err = keys.ParseHeader(jwt[:dot1], keys.Expect{}); err != nil {
-		return nil, nil, headerReason(err)
+		return headerReason(err)
 	}
 	if u.signature, err = keys.AppendBase64URL(make([]byte, 0, 64), jwt[dot2+1:]); err != nil {
-		return nil, nil, Malformed.because("signature encoding")
+		return Malformed.because("signature encoding")
 	}
 	u.input = jwt[:dot2]
-	data = make([]byte, 0, base64.RawURLEncoding.DecodedLen(len(u.body)-dot1))
-	sizes = make([]int, 0, u.count+1)
-	if data, err = keys.AppendBase64URL(data, jwt[dot1+1:dot2]); err != nil {
-		return nil, nil, Malformed.because("payload encoding")
+	if err := p.decode(jwt[dot1+1 : dot2]); err != nil {
+		return Malformed.because("payload encoding")
 	}
-	sizes = append(sizes, len(data))
-	err = u.eachDisclosure(jwtLen, func(text []byte) error {
-		before := len(data)
-		data, err = keys.AppendBase64URL(data, text)
-		if err != nil || len(text) == 0 {
+	return u.eachDisclosure(jwtLen, func(text []byte) error {
+		if err := p.decode(text); err != nil || len(text) == 0 {
 			return Malformed.because("disclosure encoding")
 		}
-		sizes = append(sizes, len(data)-before)
 		return nil
 	})
-	return data, sizes, err
 }
 
 // dots gives the places of exactly two dots, or -1.
@@ -149,10 +142,8 @@ func (u *Unverified) eachDisclosure(jwtLen int, f func(text []byte) error) error
 }
 
 // read parses payload and disclosures and puts them together.
-func (u *Unverified) read(jwtLen int, data []byte, sizes []int) error {
-	src := string(data)
-	p := getParser()
-	defer p.release()
+func (u *Unverified) read(p *parser, jwtLen int) error {
+	data, sizes, src := p.data, p.sizes, string(p.data)
 	payload, err := p.text(data[:sizes[0]], src[:sizes[0]], 1)
 	if err != nil {
 		return err

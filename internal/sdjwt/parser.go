@@ -7,6 +7,8 @@ import (
 	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/dojang-id/dojang/internal/keys"
 )
 
 // A parser turns JSON texts into Values whose strings are slices of the source. The decoder refuses duplicate names,
@@ -14,6 +16,8 @@ import (
 type parser struct {
 	dec   *jsontext.Decoder
 	buf   bytes.Buffer
+	data  []byte // payload and disclosures, decoded
+	sizes []int  // of each
 	src   string
 	stack []Claim // members of the objects that are open
 	spare []Claim // the expander's
@@ -27,11 +31,24 @@ func getParser() *parser { return parsers.Get().(*parser) }
 func (p *parser) release() {
 	clear(p.stack[:cap(p.stack)])
 	clear(p.spare[:cap(p.spare)])
+	clear(p.data[:cap(p.data)])
+	p.data, p.sizes = p.data[:0], p.sizes[:0]
 	p.stack, p.spare, p.src = p.stack[:0], p.spare[:0], ""
 	p.buf.Reset()
-	if cap(p.stack) <= 1024 && cap(p.spare) <= 1024 && p.buf.Cap() <= 64<<10 {
+	if cap(p.stack) <= 1024 && cap(p.spare) <= 1024 && p.buf.Cap()+cap(p.data) <= 128<<10 {
 		parsers.Put(p)
 	}
+}
+
+// decode appends one part of a token to data.
+func (p *parser) decode(text []byte) error {
+	out, err := keys.AppendBase64URL(p.data, text)
+	if err != nil {
+		return err
+	}
+	p.sizes = append(p.sizes, len(out)-len(p.data))
+	p.data = out
+	return nil
 }
 
 // text parses one whole JSON text; src is the same bytes as data and is kept by the Value.
