@@ -39,9 +39,9 @@ const (
 
 // gatewayConfig ties the gateway to the chain and the engine.
 type gatewayConfig struct {
-	Seal   func(operations [][]byte) (envelope []byte, err error) // signs a sponsored envelope
-	Send   func(envelope []byte) error                            // into the mempool; ErrBusy, ErrRefusedEnvelope
-	Admits func(ctx context.Context) error                        // ErrNotAdmitting
+	Seal   func(operations [][]byte, try int) (envelope []byte, err error) // signs a sponsored envelope; try counts from 1
+	Send   func(envelope []byte) error                                     // into the mempool; ErrBusy, ErrRefusedEnvelope
+	Admits func(ctx context.Context) error                                 // ErrNotAdmitting
 	Now    func() time.Time
 }
 
@@ -197,7 +197,7 @@ func (g *gateway) trySend(b *batch) error {
 	for _, s := range b.members {
 		operations = append(operations, s.operations...)
 	}
-	envelope, err := g.cfg.Seal(operations)
+	envelope, err := g.cfg.Seal(operations, b.tries)
 	if err != nil {
 		return err
 	}

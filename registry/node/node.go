@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -219,7 +220,7 @@ func (n *Node) Start(ctx context.Context) error {
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
-		Seal:   func(ops [][]byte) ([]byte, error) { return n.seal(r, ops) },
+		Seal:   func(ops [][]byte, try int) ([]byte, error) { return n.seal(r, ops, try) },
 		Send:   func(tx []byte) error { return r.send(tx) },
 		Admits: func(ctx context.Context) error { return n.admits(ctx, r) }})
 	if n.cfg.Fetch != nil {
@@ -344,18 +345,35 @@ func (n *Node) operator(address []byte) string {
 	return ""
 }
 
-// seal signs an envelope with the next nonce.
-func (n *Node) seal(r *running, operations [][]byte) ([]byte, error) {
+// seal signs an envelope; try counts from 1, and grows when the nonce was refused.
+func (n *Node) seal(r *running, operations [][]byte, try int) ([]byte, error) {
 	account, err := r.machine.Sponsor(n.member)
 	if err != nil {
 		return nil, fmt.Errorf("read sponsor account: %w", err)
 	}
-	r.nonceMu.Lock()
-	r.nonce = max(r.nonce, account.Highest) + 1
-	nonce := r.nonce
-	r.nonceMu.Unlock()
-	return registry.Transaction{Network: n.chain.Network, ChainID: n.chain.ChainID, Sponsor: n.member, Nonce: nonce,
+	return registry.Transaction{Network: n.chain.Network, ChainID: n.chain.ChainID, Sponsor: n.member, Nonce: r.nextNonce(account.Highest, try),
 		Operations: operations}.Sign(n.sponsor)
+}
+
+// nextNonce goes on from the last one, also below the highest that is used: two gateways of one member that both took the next
+// above it would always take the same. After a refusal it leaps ahead, past what the other one uses, or what this one has
+// sent before a restart and what may still come into a block.
+func (r *running) nextNonce(highest uint64, try int) uint64 {
+	const window = registry.NonceWindow
+	r.nonceMu.Lock()
+	defer r.nonceMu.Unlock()
+	switch {
+	case try > 1:
+		r.nonce = max(r.nonce, highest) + 1 + uint64(rand.IntN(min(16<<(2*try), window/4)))
+	case r.nonce+window/2 <= highest || r.nonce == 0:
+		r.nonce = highest + 1
+	default:
+		r.nonce++
+	}
+	if r.nonce > highest+window*3/4 { // so many were refused, for a quota perhaps: none of them has come into a block
+		r.nonce = highest + 1
+	}
+	return r.nonce
 }
 
 // A refused batch: the rules refuse every operation of it, so that no block will hold it.

@@ -129,7 +129,7 @@ func TestOneValidator(t *testing.T) {
 	t.Run("H01 a committed operation again", func(t *testing.T) {
 		before := n.run.Load().machine.Info().AppHash
 		r := n.run.Load()
-		envelope, err := n.seal(r, [][]byte{raw})
+		envelope, err := n.seal(r, [][]byte{raw}, 1)
 		if err != nil {
 			t.Fatal(err)
 		}
