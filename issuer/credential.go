@@ -307,9 +307,10 @@ func verifySigned(text string, key, holder *keys.PublicKey, now time.Time) error
 }
 
 // responseBody is an oid4vci.CredentialResponse. SD-JWTs are base64url, dots and tildes: nothing of them needs an escape,
-// and walking ten of them to find that out again is the longest encoding of the whole flow.
-func responseBody(texts []string) []byte {
-	size := 32
+// and walking ten of them to find that out again is the longest encoding of the whole flow. So is the id of the issuance,
+// by which the wallet speaks of it later.
+func responseBody(texts []string, issuance string) []byte {
+	size := 96
 	for _, text := range texts {
 		size += len(text) + 20
 	}
@@ -320,7 +321,7 @@ func responseBody(texts []string) []byte {
 		}
 		b = append(append(append(b, `{"credential":"`...), text...), `"}`...)
 	}
-	return append(b, "]}"...)
+	return append(append(append(b, `],"notification_id":"`...), issuance...), `"}`...)
 }
 
 // ledger records the copies and the sealed response; only what it returns may be answered.
@@ -329,7 +330,7 @@ func (is *Issuer) ledger(ctx context.Context, i Issuance, texts []string) ([]byt
 	for _, text := range texts {
 		rec.Hashes = append(rec.Hashes, sha256.Sum256([]byte(text)))
 	}
-	body := responseBody(texts)
+	body := responseBody(texts, i.ID)
 	var err error
 	if rec.Response, err = is.secrets.seal(body, responsePlace(i.ID)); err != nil {
 		return nil, err

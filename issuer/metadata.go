@@ -55,11 +55,12 @@ func (is *Issuer) IssuerMetadata(tenant string) (oid4vci.Metadata, error) {
 		return oid4vci.Metadata{}, err
 	}
 	m := oid4vci.Metadata{
-		CredentialIssuer:   t.issuerURL,
-		CredentialEndpoint: t.issuerURL + "/credential",
-		NonceEndpoint:      t.issuerURL + "/nonce",
-		Display:            display(t.Name),
-		Configurations:     map[string]oid4vci.Configuration{},
+		CredentialIssuer:     t.issuerURL,
+		CredentialEndpoint:   t.issuerURL + "/credential",
+		NonceEndpoint:        t.issuerURL + "/nonce",
+		NotificationEndpoint: t.issuerURL + "/notification",
+		Display:              display(t.Name),
+		Configurations:       map[string]oid4vci.Configuration{},
 	}
 	if n := is.BatchSize(tenant); n > 1 { // 12.2.4: absent, or at least 2
 		m.BatchIssuance = &oid4vci.BatchIssuance{BatchSize: n}

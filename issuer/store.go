@@ -69,6 +69,11 @@ type IssuanceStore interface {
 	Abandon(ctx context.Context, issuance string, attempt int, entry audit.Entry) error
 	// Issued finds what an identical request led to; ErrNotFound.
 	Issued(ctx context.Context, grant, proofs [32]byte) (Delivery, error)
+	// Notice records a wallet's report once an issuance and event. ErrNotFound: no such issuance was recorded; ErrRefused:
+	// it was made under another grant.
+	Notice(ctx context.Context, n Notice) error
+	// Reports of a credential's issuances, in order of time; none for another tenant's.
+	Reports(ctx context.Context, tenant, credential string) ([]Report, error)
 	// BurnIntended abandons every issuance left intended by a dead process and says how many.
 	BurnIntended(ctx context.Context) (int, error)
 }
@@ -112,6 +117,14 @@ type Recorded struct {
 	ResponseHash                 [32]byte
 	Until                        time.Time // end of the redelivery window
 	At                           time.Time
+}
+
+// A Notice is a report with what it must fit.
+type Notice struct {
+	Report
+	Tenant string
+	Grant  [32]byte
+	Entry  audit.Entry // written with the first report of its kind
 }
 
 // A Delivery is what an earlier identical request led to.

@@ -75,19 +75,29 @@ type RequestLimits struct {
 // ReadCredentialRequest reads the body of an unencrypted request after its media type (415) and size (413).
 // Errors are those of DecodeCredentialRequest.
 func ReadCredentialRequest(r *http.Request, limits RequestLimits) (CredentialRequest, error) {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
-		return CredentialRequest{}, badRequest("content type must be application/json").WithStatus(http.StatusUnsupportedMediaType)
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limits.bytes())+1))
+	body, err := readJSON(r, limits.bytes(), oauth.InvalidCredentialRequest)
 	if err != nil {
-		var tooLarge *http.MaxBytesError
-		if errors.As(err, &tooLarge) {
-			return CredentialRequest{}, badRequest("request is too large").WithStatus(http.StatusRequestEntityTooLarge)
-		}
-		return CredentialRequest{}, badRequest("body could not be read").WithParent(err)
+		return CredentialRequest{}, err
 	}
 	return DecodeCredentialRequest(body, limits)
+}
+
+// readJSON reads a body of at most limit bytes after its media type (415) and size (413); code is what refuses it.
+func readJSON(r *http.Request, limit int, code oauth.Code) ([]byte, error) {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if charset := params["charset"]; err != nil || media != "application/json" || charset != "" && charset != "utf-8" && charset != "UTF-8" {
+		return nil, oauth.NewError(code, "content type must be application/json").WithStatus(http.StatusUnsupportedMediaType)
+	}
+	tooLarge := oauth.NewError(code, "request is too large").WithStatus(http.StatusRequestEntityTooLarge)
+	body, err := io.ReadAll(io.LimitReader(r.Body, int64(limit)+1))
+	var over *http.MaxBytesError
+	if errors.As(err, &over) || len(body) > limit {
+		return nil, tooLarge
+	}
+	if err != nil {
+		return nil, oauth.NewError(code, "body could not be read").WithParent(err)
+	}
+	return body, nil
 }
 
 // DecodeCredentialRequest reads the JSON strictly. Errors: invalid_credential_request (malformed, both or neither name,

@@ -3,6 +3,7 @@ package oid4vci
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -138,12 +139,24 @@ type Notification struct {
 	EventDescription string `json:"event_description,omitzero"`
 }
 
+const maxNotification = 16 << 10
+
+// ReadNotification reads the body of a notification request after its media type (415) and size (413). Errors are those of
+// DecodeNotification.
+func ReadNotification(r *http.Request) (Notification, error) {
+	body, err := readJSON(r, maxNotification, oauth.InvalidNotificationRequest)
+	if err != nil {
+		return Notification{}, err
+	}
+	return DecodeNotification(body)
+}
+
 // DecodeNotification reads it: invalid_notification_request when malformed; whether the id is ours is the caller's
 // (invalid_notification_id).
 func DecodeNotification(body []byte) (Notification, error) {
 	var n Notification
 	bad := oauth.NewError(oauth.InvalidNotificationRequest, "notification is malformed")
-	if len(body) > 16<<10 {
+	if len(body) > maxNotification {
 		return Notification{}, bad
 	}
 	if err := decodeObject(body, &n); err != nil {

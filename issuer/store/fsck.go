@@ -33,6 +33,7 @@ var invariants = []counted{
 			`SELECT COUNT(*) FROM (SELECT 1 AS x FROM ledger GROUP BY credential_hash HAVING COUNT(*) > 1) d`,
 			`SELECT COUNT(*) FROM issuances i WHERE i.state = 'issued' AND i.copies <> (SELECT COUNT(*) FROM ledger l WHERE l.issuance = i.id)`,
 			`SELECT COUNT(*) FROM issuances i WHERE i.state <> 'issued' AND EXISTS (SELECT 1 FROM ledger l WHERE l.issuance = i.id)`,
+			`SELECT COUNT(*) FROM notices n LEFT JOIN issuances i ON i.id = n.issuance WHERE i.id IS NULL OR i.state <> 'issued'`,
 		},
 	},
 	{ // no index twice, none outside of its list, no two intents for the same bytes

@@ -75,10 +75,16 @@ type credentialInput struct {
 
 type credentialOutput struct {
 	Body struct {
-		ID    string `json:"id"`
-		Type  string `json:"type"`
-		State string `json:"state" enum:"offered,authorized,issued,suspended,needs_renewal,revoked"`
+		ID     string         `json:"id"`
+		Type   string         `json:"type"`
+		State  string         `json:"state" enum:"offered,authorized,issued,suspended,needs_renewal,revoked"`
+		Wallet []walletReport `json:"wallet" doc:"what the wallet said of its deliveries, in order of time"`
 	}
+}
+
+type walletReport struct {
+	Event string    `json:"event" enum:"credential_accepted,credential_failure,credential_deleted"`
+	At    time.Time `json:"at"`
 }
 
 type recordsInput struct {
@@ -134,8 +140,16 @@ func (s *Server) manageCredential(ctx context.Context, in *credentialInput) (*cr
 	if err != nil {
 		return nil, err
 	}
+	reports, err := s.is.Reports(ctx, in.Tenant, c.ID)
+	if err != nil {
+		return nil, err
+	}
 	out := &credentialOutput{}
 	out.Body.ID, out.Body.Type, out.Body.State = c.ID, c.Type, string(c.State)
+	out.Body.Wallet = make([]walletReport, 0, len(reports))
+	for _, r := range reports {
+		out.Body.Wallet = append(out.Body.Wallet, walletReport{Event: r.Event, At: r.At.UTC().Truncate(time.Second)})
+	}
 	return out, nil
 }
 

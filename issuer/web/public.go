@@ -31,6 +31,7 @@ func (s *Server) routes() error {
 		{Pattern: "POST /{tenant}/nonce", Handler: http.HandlerFunc(s.nonce), CORS: true},
 		{Pattern: "POST /{tenant}/challenge", Handler: http.HandlerFunc(s.challenge), CORS: true},
 		{Pattern: "POST /{tenant}/credential", Handler: http.HandlerFunc(s.credential), CORS: true, MaxBody: 256 << 10},
+		{Pattern: "POST /{tenant}/notification", Handler: http.HandlerFunc(s.notification), CORS: true},
 		{Pattern: "GET /{tenant}/offers/{ref}", Handler: http.HandlerFunc(s.offer), CORS: true},
 		{Pattern: "GET /{tenant}/status/records", Handler: http.HandlerFunc(s.statusRecords), CORS: true},
 		{Pattern: "GET /{tenant}/status/{list}", Handler: http.HandlerFunc(s.statusList), CORS: true},

@@ -21,7 +21,7 @@ import (
 
 var tables = []string{
 	"tenants", "credentials", "grants", "used_nonces", "issuances", "copies", "ledger", "status_lists", "publications",
-	"published_lists", "records", "pseudonyms", "program_keys", "nonce_keys", "audit_entry",
+	"published_lists", "records", "pseudonyms", "program_keys", "notices", "nonce_keys", "audit_entry",
 }
 
 // sums show changes that leave the number of rows alone.

@@ -179,12 +179,7 @@ func (s *Server) credential(w http.ResponseWriter, r *http.Request) {
 		notFound(w)
 		return
 	}
-	token, err := oauth.ParseAccessToken(r)
-	if err != nil {
-		s.refuseToken(w, err, oauth.SchemeBearer)
-		return
-	}
-	grant, err := s.authorize(r, tenant, token)
+	token, grant, err := s.authorize(r, tenant, "/credential")
 	if err != nil {
 		s.refuseToken(w, err, wanted(token, grant))
 		return
@@ -207,22 +202,54 @@ func (s *Server) credential(w http.ResponseWriter, r *http.Request) {
 	s.is.Answered()
 }
 
-// authorize finds the grant of an access token and checks how the token was presented.
-func (s *Server) authorize(r *http.Request, tenant string, token oauth.AccessToken) (issuer.Grant, error) {
+// notification is the notification endpoint (OpenID4VCI 11).
+func (s *Server) notification(w http.ResponseWriter, r *http.Request) {
+	tenant := r.PathValue("tenant")
+	if s.is.CredentialIssuer(tenant) == "" {
+		notFound(w)
+		return
+	}
+	token, grant, err := s.authorize(r, tenant, "/notification")
+	if err != nil {
+		s.refuseToken(w, err, wanted(token, grant))
+		return
+	}
+	n, err := oid4vci.ReadNotification(r)
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	if err := s.is.Notify(r.Context(), issuer.NotificationRequest{Tenant: tenant, Grant: grant, Notification: n}); err != nil {
+		s.refuseToken(w, err, wanted(token, grant))
+		return
+	}
+	if grant.JKT != "" {
+		s.addDPoPNonce(w, r, tenant)
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// authorize finds the grant of the request's access token and checks how it was presented at the endpoint of this path.
+func (s *Server) authorize(r *http.Request, tenant, path string) (oauth.AccessToken, issuer.Grant, error) {
+	token, err := oauth.ParseAccessToken(r)
+	if err != nil {
+		return token, issuer.Grant{}, err
+	}
 	grant, err := s.is.Grant(r.Context(), tenant, token.Token)
 	if err != nil {
-		return issuer.Grant{}, err
+		return token, issuer.Grant{}, err
 	}
-	expect := s.expectDPoP(r, tenant, "/credential")
+	expect := s.expectDPoP(r, tenant, path)
 	expect.AccessToken = token.Token
 	if err := oauth.VerifyAccess(r.Header, token, grant.JKT, expect); err != nil {
-		return grant, s.withDPoPNonce(r, tenant, err)
+		return token, grant, s.withDPoPNonce(r, tenant, err)
 	}
 	key := base64.RawURLEncoding.EncodeToString(grant.Token[:16])
 	if ok, retry := s.perGrant.Allow(r.Context(), key); !ok {
-		return grant, slowDown(retry)
+		return token, grant, slowDown(retry)
 	}
-	return grant, nil
+	return token, grant, nil
 }
 
 func wanted(token oauth.AccessToken, g issuer.Grant) oauth.Scheme {
