@@ -3,6 +3,8 @@ package keys
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 )
@@ -98,6 +100,33 @@ func FuzzAppendEncodeURL(f *testing.F) {
 		dst := append(make([]byte, 0, 8+room&0xff), "x"...)
 		if got := AppendEncodeURL(dst, data); string(got) != "x"+base64.RawURLEncoding.EncodeToString(data) {
 			t.Fatal("not what the standard library writes")
+		}
+	})
+}
+
+// TestNewlines: wherever newlines stand in whatever text, it is refused (A24 is in the tables; this is every place).
+func TestNewlines(t *testing.T) {
+	for n := range 14 {
+		for at := range n + 1 {
+			for count := 1; count <= 5; count++ {
+				for _, newline := range []string{"\n", "\r"} {
+					text := strings.Repeat("A", at) + strings.Repeat(newline, count) + strings.Repeat("A", n-at)
+					if _, err := DecodeBase64URL(text); !errors.Is(err, ErrMalformed) {
+						t.Errorf("%q: %v", text, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+func FuzzDecodeBase64URL(f *testing.F) {
+	for _, seed := range []string{"", "QQ", "QR", "QUI", "QUJD", "Q", "QQ==", "QU\nI", "\r\n\r\n", "QUJD\n", "-_-_", "+/+/"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if got, err := DecodeBase64URL(text); err == nil && base64.RawURLEncoding.EncodeToString(got) != text {
+			t.Fatal("two spellings")
 		}
 	})
 }

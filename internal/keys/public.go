@@ -124,7 +124,18 @@ func (k *PublicKey) Verify(message, signature []byte) error {
 		}
 		return nil
 	}
-	digest := sha256.Sum256(message)
+	return k.verifyHashed(sha256.Sum256(message), signature)
+}
+
+// VerifyHashed is Verify of a message whose SHA-256 is known already.
+func (k *PublicKey) VerifyHashed(message []byte, digest [sha256.Size]byte, signature []byte) error {
+	if k.ec == nil || len(signature) != 64 {
+		return k.Verify(message, signature)
+	}
+	return k.verifyHashed(digest, signature)
+}
+
+func (k *PublicKey) verifyHashed(digest [sha256.Size]byte, signature []byte) error {
 	var buf [72]byte
 	if !ecdsa.VerifyASN1(k.ec, digest[:], appendDER(buf[:0], signature)) {
 		return ErrSignature

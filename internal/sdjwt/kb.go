@@ -15,7 +15,7 @@ import (
 const defaultWindow = 300 * time.Second
 
 // bind finds the holder's key and checks the KB-JWT against the request (RFC 9901 section 7.3).
-func (v *Verified) bind(o Options) error {
+func (v *Verified) bind(o Options, sdHash string) error {
 	if v.u.kb == "" {
 		if o.RequireKeyBinding || len(o.TransactionData) > 0 {
 			return HolderBindingMissing
@@ -27,7 +27,7 @@ func (v *Verified) bind(o Options) error {
 	if v.holder, err = v.u.envelope.holderKey(); err != nil {
 		return err
 	}
-	if err = v.u.checkKB(v.holder, o); err != nil {
+	if err = v.u.checkKB(v.holder, o, sdHash); err != nil {
 		return err
 	}
 	v.proven = true
@@ -49,7 +49,7 @@ func (e *envelope) holderKey() (*keys.PublicKey, error) {
 }
 
 // checkKB: type and algorithm, nonce, audience, sd_hash, time, transaction data; the signature last.
-func (u *Unverified) checkKB(holder *keys.PublicKey, o Options) error {
+func (u *Unverified) checkKB(holder *keys.PublicKey, o Options, sdHash string) error {
 	kb := []byte(u.kb)
 	dot1, dot2 := dots(kb)
 	if dot1 <= 0 || dot2 <= dot1+1 {
@@ -73,7 +73,7 @@ func (u *Unverified) checkKB(holder *keys.PublicKey, o Options) error {
 	if err != nil || claims.kind != Object {
 		return HolderBindingInvalid.because("KB-JWT payload")
 	}
-	if err := u.checkKBClaims(claims, o); err != nil {
+	if err := checkKBClaims(claims, o, sdHash); err != nil {
 		return err
 	}
 	if holder.Verify(kb[:dot2], signature) != nil {
@@ -82,14 +82,14 @@ func (u *Unverified) checkKB(holder *keys.PublicKey, o Options) error {
 	return nil
 }
 
-func (u *Unverified) checkKBClaims(claims Value, o Options) error {
+func checkKBClaims(claims Value, o Options, sdHash string) error {
 	if nonce, _ := claims.Get("nonce"); o.Nonce == "" || nonce.Str() != o.Nonce {
 		return NonceMismatch
 	}
 	if aud, _ := claims.Get("aud"); o.Audience == "" || aud.Str() != o.Audience { // an array has no Str: D05
 		return AudienceMismatch
 	}
-	if sdHash, _ := claims.Get("sd_hash"); sdHash.Str() != hashText(u.hash, u.body) {
+	if hash, _ := claims.Get("sd_hash"); hash.Str() != sdHash {
 		return SDHashMismatch
 	}
 	iat, _ := claims.Get("iat")

@@ -1,6 +1,7 @@
 package sdjwt
 
 import (
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -50,11 +51,12 @@ func (u *Unverified) Verify(key *keys.PublicKey, o Options) (*Verified, error) {
 	if key == nil || key.Alg() != u.header.Alg {
 		return nil, AlgNotAllowed.because("alg contradicts the issuer's key")
 	}
-	if key.Verify(u.input, u.signature) != nil {
+	input, sdHash := u.sums()
+	if key.VerifyHashed(u.input, input, u.signature) != nil {
 		return nil, SignatureInvalid.because("issuer")
 	}
 	v := &Verified{u: u}
-	if err := v.bind(o); err != nil {
+	if err := v.bind(o, sdHash); err != nil {
 		return nil, err
 	}
 	if err := u.envelope.inForce(o.Now); err != nil {
@@ -64,6 +66,23 @@ func (u *Unverified) Verify(key *keys.PublicKey, o Options) (*Verified, error) {
 		return nil, err
 	}
 	return v, nil
+}
+
+// sums are the SHA-256 that the issuer signed and, when there is a key binding, its sd_hash: of a text that begins with what
+// the issuer signed, so that both take one pass.
+func (u *Unverified) sums() (input [sha256.Size]byte, sdHash string) {
+	state := sha256.New()
+	state.Write(u.input)
+	state.Sum(input[:0])
+	switch {
+	case u.kb == "":
+		return input, ""
+	case u.hash != "sha-256":
+		return input, hashText(u.hash, u.body)
+	}
+	state.Write(u.body[len(u.input):])
+	var body [sha256.Size]byte
+	return input, keys.EncodeBase64URL(state.Sum(body[:0]))
 }
 
 func (u *Unverified) checkShape(o Options) error {
