@@ -132,3 +132,9 @@ type Outcome struct {
 type Submitter interface {
 	Submit(ctx context.Context, operations ...[]byte) ([]Outcome, error)
 }
+
+// Anchors proves since when bytes exist. Whoever issues them keeps the salt: a leaf is evidence.AnchorLeaf(salt, bytes), and a
+// receipt (evidence.Receipt, encoded) comes with its salt empty, to be filled in. It returns when the receipts exist.
+type Anchors interface {
+	Anchor(ctx context.Context, leaves ...[32]byte) (receipts [][]byte, err error)
+}

@@ -185,6 +185,21 @@ func (m *Machine) headerPath(size uint64, indices []uint64) ([][32]byte, error) 
 	return path, walk(0, size, indices)
 }
 
+// HeaderPath shows a header under the header tree as it was when it had size leaves, however long ago: what a published head
+// needs to prove an older one. Errors: registry.ErrNotFound (no such tree or leaf), ErrPoints.
+func (m *Machine) HeaderPath(size, height uint64) (evidence.Point, [][32]byte, error) {
+	info := m.Info()
+	if size == 0 || height < info.First || height-info.First >= size || info.Height < info.First || size > info.Height-info.First+1 {
+		return evidence.Point{}, nil, registry.ErrNotFound
+	}
+	point, err := m.Point(height)
+	if err != nil {
+		return evidence.Point{}, nil, err
+	}
+	path, err := m.headerPath(size, []uint64{height - info.First})
+	return point, path, err
+}
+
 // subtree is the hash over leaves [from, from+n).
 func (m *Machine) subtree(from, n uint64) ([32]byte, error) {
 	if n&(n-1) == 0 {

@@ -138,6 +138,15 @@ func (m *Machine) Outcome(operation registry.Hash) (registry.Outcome, error) {
 	return registry.Outcome{Hash: operation[:], Height: fact.Height, Code: string(fact.Code)}, nil
 }
 
+// Anchor is the height of the block that anchored a root. Error: registry.ErrNotFound.
+func (m *Machine) Anchor(root [32]byte) (height uint64, err error) {
+	fact, err := readNewest[registry.AnchorFact](m, registry.AnchorKey(root))
+	if err != nil {
+		return 0, err
+	}
+	return fact.Height, nil
+}
+
 // Sponsor is a gateway's account: Highest+1 is a nonce that was not used.
 func (m *Machine) Sponsor(id string) (registry.SponsorFact, error) {
 	fact, err := readNewest[registry.SponsorFact](m, registry.SponsorKey(id))

@@ -93,8 +93,10 @@ var ErrReceipt = fmt.Errorf("%w: receipt of another document", registry.ErrUntru
 const maxReceipt = 2*MaxSize + 2048
 
 // Root is the root that the receipt gives for a document. Error: ErrReceipt.
-func (r *Receipt) Root(issued []byte) ([32]byte, error) {
-	l := AnchorLeaf(r.Salt, issued)
+func (r *Receipt) Root(issued []byte) ([32]byte, error) { return r.RootOf(AnchorLeaf(r.Salt, issued)) }
+
+// RootOf is the root that the receipt gives for a leaf. Error: ErrReceipt.
+func (r *Receipt) RootOf(l [32]byte) ([32]byte, error) {
 	h := leaf(l[:])
 	if r.Size == 0 || r.Size > MaxAggregation || r.Index >= r.Size {
 		return hash{}, ErrReceipt

@@ -106,7 +106,7 @@ func (c *Client) Evidence(ctx context.Context, q Query) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Height > 0 || q.DID != "" && len(q.Metadata)+len(q.Operations)+len(q.Leaves) > 0 || q.DID == "" { // not what a subject keeps
+	if q.Height > 0 || q.DID != "" && q.withoutDID() > 0 || q.DID == "" { // not what a subject keeps
 		_, raw, err := c.fetch(ctx, q, nil)
 		return raw, err
 	}

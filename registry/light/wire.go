@@ -16,8 +16,9 @@ import (
 
 // What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
 //
-//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&leaf=&at=&height=   Evidence (registry/evidence)
+//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&leaf=&anchor=&header=&at=&height=   Evidence (registry/evidence)
 //	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf; latest?after=H waits for one above H
+//	GET  /v1/header-tree/{size}/{height}                     a header under an earlier header tree (evidence.EncodePoints)
 //	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
 //	POST /v1/operations                                      CBOR array of signed operations -> CBOR array of outcomes
 //	GET  /v1/operations/{hash}                               Evidence of an outcome; hash is the multihash in hex
@@ -25,6 +26,7 @@ import (
 //	GET  /v1/snapshots/latest                                what the newest snapshot is made of (chain.Snapshot)
 //	GET  /v1/snapshots/{height}/{index}                      one chunk of it
 //	GET  /v1/genesis                                         the network's genesis, JSON
+//	POST /v1/anchors, GET /v1/head                           of the management API: see anchors.go
 //	GET  /v1/health                                          {"status": "ok" | "syncing" | "stuck", "height", "time"}
 const (
 	TypeEvidence   = "application/vnd.dojang.evidence+cbor"
@@ -57,6 +59,10 @@ type Query struct {
 	Operations []registry.Hash
 	// Leaves are further leaf keys as they stand in the tree (registry README, "Leaves"); need no DID.
 	Leaves [][]byte
+	// Anchors are roots of time anchors, with the headers that date them; need no DID.
+	Anchors [][32]byte
+	// Headers are heights of older headers to be shown by the header tree; need no DID.
+	Headers []uint64
 	// At is a moment for which accreditations and registrations are asked, beside their newest state; zero: none.
 	At     time.Time
 	Height uint64 // of the header; 0: the newest
@@ -80,6 +86,12 @@ func (q Query) Values() url.Values {
 	}
 	for _, key := range q.Leaves {
 		v.Add("leaf", hex.EncodeToString(key))
+	}
+	for _, root := range q.Anchors {
+		v.Add("anchor", hex.EncodeToString(root[:]))
+	}
+	for _, h := range q.Headers {
+		v.Add("header", strconv.FormatUint(h, 10))
 	}
 	if !q.At.IsZero() {
 		v.Set("at", strconv.FormatInt(q.At.Unix(), 10))
@@ -134,6 +146,22 @@ func ParseQuery(v url.Values) (Query, error) {
 				}
 				q.Leaves = append(q.Leaves, key)
 			}
+		case "anchor":
+			for _, text := range values {
+				root, err := hex.DecodeString(text)
+				if err != nil || len(root) != 32 {
+					return Query{}, ErrQuery
+				}
+				q.Anchors = append(q.Anchors, [32]byte(root))
+			}
+		case "header":
+			for _, text := range values {
+				n, err := strconv.ParseUint(text, 10, 63)
+				if err != nil || n == 0 {
+					return Query{}, ErrQuery
+				}
+				q.Headers = append(q.Headers, n)
+			}
 		case "at":
 			n, err := strconv.ParseInt(values[0], 10, 64)
 			if err != nil || n <= 0 || n > 1<<40 {
@@ -151,10 +179,15 @@ func ParseQuery(v url.Values) (Query, error) {
 		}
 	}
 	ofDID := len(q.Keys) + len(q.Types) + len(q.Purposes)
-	if ofDID > MaxQueryKeys || (ofDID > 0 || q.Status) != (q.DID != "") || q.DID == "" && len(q.Metadata)+len(q.Operations)+len(q.Leaves) == 0 {
+	if ofDID > MaxQueryKeys || (ofDID > 0 || q.Status) != (q.DID != "") || q.DID == "" && q.withoutDID() == 0 {
 		return Query{}, ErrQuery
 	}
 	return q, nil
+}
+
+// withoutDID counts what a query asks for beside facts of its DID.
+func (q Query) withoutDID() int {
+	return len(q.Metadata) + len(q.Operations) + len(q.Leaves) + len(q.Anchors) + len(q.Headers)
 }
 
 // ParseHash reads the hex of an operation's multihash.

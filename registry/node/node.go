@@ -57,9 +57,11 @@ type Config struct {
 	RetainBlocks uint64
 	// SnapshotBlocks makes a snapshot for newcomers after at least so many blocks; 0: none.
 	SnapshotBlocks uint64
-	Chain          chain.Config // of the state machine
-	Now            func() time.Time
-	Logger         *slog.Logger // nil: silent
+	// Anchors makes this node's gateway an aggregator of time anchors; nil: it is none.
+	Anchors *AnchorConfig
+	Chain   chain.Config // of the state machine
+	Now     func() time.Time
+	Logger  *slog.Logger // nil: silent
 
 	engineP2P bool // the engine's own intervals, for comparison
 }
@@ -75,6 +77,8 @@ type Node struct {
 	member   string // whose gateway this is; "" for none: reading only
 	statuses *StatusStore
 	metrics  *metrics
+	// aggregates says who anchors; nil: nobody here.
+	aggregates *anchorIdentity
 
 	// observe is told of every executed transaction; the benchmark's clock. Set before Start.
 	observe func()
@@ -88,6 +92,7 @@ type running struct {
 	engine    *engine
 	machine   *chain.Machine
 	gateway   *gateway
+	anchors   *aggregator // nil unless Config.Anchors
 	follower  *follower
 	keeper    *keeper
 	snapshots *snapshots
@@ -135,6 +140,11 @@ func New(cfg Config) (*Node, error) {
 	}
 	if err := n.findSponsor(); err != nil {
 		return nil, err
+	}
+	if cfg.Anchors != nil {
+		if n.aggregates, err = n.newAnchorIdentity(*cfg.Anchors); err != nil {
+			return nil, err
+		}
 	}
 	if n.statuses = cfg.Statuses; n.statuses == nil {
 		if n.statuses, err = OpenStatusStore(filepath.Join(cfg.Home, "status")); err != nil {
@@ -246,6 +256,10 @@ func (n *Node) Start(ctx context.Context) error {
 		}
 		return errors.Join(err, machine.Close())
 	}
+	if a := n.cfg.Anchors; a != nil {
+		r.anchors = newAggregator(anchorsConfig{Window: a.Window, Waiting: a.Waiting,
+			Write: func(ctx context.Context, root [32]byte) (anchoredRoot, error) { return n.writeAnchor(ctx, r, root) }})
+	}
 	n.run.Store(r)
 	n.follow(r)
 	return nil
@@ -258,6 +272,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	r := n.run.Swap(nil)
 	if r == nil {
 		return ErrDown
+	}
+	if r.anchors != nil {
+		r.anchors.stop()
 	}
 	if r.follower != nil {
 		r.follower.stop()

@@ -92,6 +92,7 @@ func (s *Server) manage() error {
 	huma.Register(api, huma.Operation{OperationID: "trust", Method: http.MethodGet, Path: "/v1/trust",
 		Summary: "A trust file that begins at the newest header, for whoever believes this node"}, s.manageTrust)
 	huma.Register(api, huma.Operation{OperationID: "submit", Method: http.MethodPost, Path: "/v1/operations", Summary: "Submit signed operations"}, s.manageSubmit)
+	s.manageAnchors(api)
 	return nil
 }
 

@@ -102,6 +102,7 @@ func (s *Server) routes() {
 	open("GET /1.0/identifiers/{did}", "no-cache", s.resolve)
 	open("GET /v1/evidence", "no-cache", s.evidence)
 	open("GET /v1/headers/{height}", "no-cache", s.header)
+	open("GET /v1/header-tree/{size}/{height}", "public, max-age=86400", s.headerPath)
 	open("GET /v1/status", "no-cache", s.status)
 	open("GET /type-metadata/{type}", "public, max-age=300", s.typeMetadata)
 	open("GET /v1/operations/{hash}", "no-cache", s.operation)
@@ -144,6 +145,7 @@ func (s *Server) operation(w http.ResponseWriter, r *http.Request) {
 func (s *Server) prove(w http.ResponseWriter, r *http.Request, q light.Query) {
 	nq := node.Query{Height: q.Height}
 	nq.Types, nq.Operations, nq.Raw, nq.At = q.Metadata, q.Operations, q.Leaves, q.At
+	nq.Anchors, nq.Heights = q.Anchors, q.Headers
 	if q.DID != "" && q.DID.Network() != s.cfg.Node.Network() {
 		s.fail(w, r, registry.ErrNotFound)
 		return
@@ -340,12 +342,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	httpd.WriteProblem(w, p)
 }
 
+// A problemRow is an error and what becomes of it.
+type problemRow struct {
+	err    error
+	status int
+	code   string
+}
+
 func problem(err error) *httpd.Problem {
-	for _, row := range []struct {
-		err    error
-		status int
-		code   string
-	}{
+	for _, row := range append([]problemRow{
 		{light.ErrQuery, http.StatusBadRequest, "invalid-request"},
 		{registry.ErrMalformed, http.StatusBadRequest, "invalid-request"},
 		{registry.ErrLimit, http.StatusRequestEntityTooLarge, "limit-exceeded"},
@@ -364,7 +369,7 @@ func problem(err error) *httpd.Problem {
 		{node.ErrUnknown, http.StatusGatewayTimeout, "outcome-unknown"},
 		{node.ErrRefusedEnvelope, http.StatusServiceUnavailable, "sponsor-refused"},
 		{statuslist.ErrProof, http.StatusServiceUnavailable, "damaged"},
-	} {
+	}, anchorProblems...) {
 		if errors.Is(err, row.err) {
 			return httpd.NewProblem(row.status, row.code, "").WithCause(err)
 		}
