@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,11 +21,27 @@ const maxJWK = 8 << 10
 // and curves, coordinates of another length or off the curve, and an alg, use or key_ops that contradicts a
 // verification key. Errors: ErrMalformed, ErrLimit, ErrAlg, ErrKey.
 func ParseJWK(data []byte) (*PublicKey, error) {
+	if point, ok := canonicalPoint(data); ok {
+		return newP256(point[:])
+	}
 	f, err := readJWK(data)
 	if err != nil {
 		return nil, err
 	}
 	return f.signatureKey()
+}
+
+// canonicalPoint reads the one text that canonicalEC writes for a key: most keys arrive in it, and need no JSON parser.
+func canonicalPoint(data []byte) (point [65]byte, ok bool) {
+	rest, ok1 := bytes.CutPrefix(data, []byte(canonicalX))
+	if !ok1 || len(rest) != 43+len(canonicalY)+43+len(canonicalEnd) || string(rest[43:43+len(canonicalY)]) != canonicalY ||
+		string(rest[len(rest)-len(canonicalEnd):]) != canonicalEnd {
+		return point, false
+	}
+	point[0] = 4
+	x, errX := AppendBase64URL(point[:1], rest[:43])
+	y, errY := AppendBase64URL(point[:33], rest[43+len(canonicalY):len(rest)-len(canonicalEnd)])
+	return point, errX == nil && errY == nil && len(x) == 33 && len(y) == 65
 }
 
 func readJWK(data []byte) (jwkFields, error) {

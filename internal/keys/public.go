@@ -58,13 +58,20 @@ func newEd25519(key []byte) (*PublicKey, error) {
 	return (&PublicKey{alg: EdDSA, ed: append(ed25519.PublicKey(nil), key...)}).withJWK(append(b, `"}`...)), nil
 }
 
+// The text of RFC 7638 section 3.2 around the coordinates of a P-256 key.
+const (
+	canonicalX   = `{"crv":"P-256","kty":"EC","x":"`
+	canonicalY   = `","y":"`
+	canonicalEnd = `"}`
+)
+
 func canonicalEC(point []byte) []byte {
 	b := make([]byte, 0, 128)
-	b = append(b, `{"crv":"P-256","kty":"EC","x":"`...)
-	b = base64.RawURLEncoding.AppendEncode(b, point[1:33])
-	b = append(b, `","y":"`...)
-	b = base64.RawURLEncoding.AppendEncode(b, point[33:])
-	return append(b, `"}`...)
+	b = append(b, canonicalX...)
+	b = AppendEncodeURL(b, point[1:33])
+	b = append(b, canonicalY...)
+	b = AppendEncodeURL(b, point[33:])
+	return append(b, canonicalEnd...)
 }
 
 func (k *PublicKey) withJWK(jwk []byte) *PublicKey {
