@@ -27,6 +27,8 @@ type registryCmd struct {
 	Fsck    registryFsckCmd    `cmd:"" help:"Check the invariants of a stopped node."`
 	Export  registryExportCmd  `cmd:"" help:"Write all blocks of a stopped node into one file."`
 	Replay  registryReplayCmd  `cmd:"" help:"Execute all blocks again, from genesis on, and compare every app hash."`
+	Anchor  registryAnchorCmd  `cmd:"" help:"Anchor files in time through one's own node; each gets a receipt."`
+	Head    registryHeadCmd    `cmd:"" help:"Publish heads of the chain."`
 	Trust   registryTrustCmd   `cmd:"" help:"Write a trust file that begins at the newest header of one's own node."`
 }
 

@@ -28,6 +28,7 @@ type nodeConfig struct {
 	RetainBlocks     uint64   `yaml:"retain_blocks"`
 	SnapshotBlocks   uint64   `yaml:"snapshot_blocks"`
 	DoubleSignBlocks int64    `yaml:"double_sign_blocks"`
+	Anchors          bool     `yaml:"anchors"`
 }
 
 const nodeConfigText = `# A node of the registry chain. Written by "dojang registry init"; changes count at the next start.
@@ -56,10 +57,12 @@ snapshot_blocks: 1000
 # Refuse a start when one of so many newest blocks carries this validator's signature, because another copy of the key
 # may be running; 0: the sign state alone decides.
 double_sign_blocks: 0
+# Anchor digests in time for the agency's own programs and for "dojang registry anchor". Needs a member.
+anchors: %t
 `
 
 func (c nodeConfig) text() []byte {
-	return fmt.Appendf(nil, nodeConfigText, c.Member, c.Peer, c.Public, c.Status, c.Management, c.URL)
+	return fmt.Appendf(nil, nodeConfigText, c.Member, c.Peer, c.Public, c.Status, c.Management, c.URL, c.Anchors)
 }
 
 // readConfig reads node.yaml of a home.

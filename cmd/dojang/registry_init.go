@@ -41,7 +41,7 @@ func (c *registryInitCmd) Run(e *env) error {
 	if err := os.MkdirAll(c.Home, 0o700); err != nil {
 		return err
 	}
-	config := nodeConfig{Member: c.Member, Peer: c.address(0), Public: c.address(1), Status: c.address(2),
+	config := nodeConfig{Member: c.Member, Anchors: c.Member != "", Peer: c.address(0), Public: c.address(1), Status: c.address(2),
 		Management: net.JoinHostPort(loopbackOf(c.Host), strconv.Itoa(c.Port+3)), URL: c.URL}
 	if config.URL == "" {
 		config.URL = "http://" + config.Public

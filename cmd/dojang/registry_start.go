@@ -117,6 +117,11 @@ func (c *registryStartCmd) daemon(home nodeHome, log *slog.Logger) (*daemon, err
 		if nodeCfg.Sponsor, err = keys.CryptoSigner(signer); err != nil {
 			return nil, err
 		}
+		if config.Anchors {
+			if nodeCfg.Anchors, err = anchorKeys(store); err != nil {
+				return nil, err
+			}
+		}
 	}
 	for _, other := range network.Cards {
 		if other.peerID() != own.peerID() {

@@ -12,6 +12,8 @@ import (
 // verifyCmd is the offline checker: it needs the file and a trust file, no network and no server.
 type verifyCmd struct {
 	Evidence verifyEvidence `cmd:"" help:"Check an Evidence file against a trust file, offline."`
+	Receipt  verifyReceipt  `cmd:"" help:"Check the receipt of a time anchor against a published head, offline."`
+	Head     verifyHead     `cmd:"" help:"Show a published head, and check the time stamp over it, offline."`
 }
 
 type verifyEvidence struct {

@@ -125,7 +125,12 @@ func (r *Receipt) RootOf(l [32]byte) ([32]byte, error) {
 // Check verifies the receipt of a document. trust may be a published head (Head.Trust): then no signature is needed, and
 // its head must be that of Evidence, or of Bridge. Errors: ErrReceipt, registry.ErrNotFound (no such anchor), as Check.
 func (r *Receipt) Check(issued []byte, trust Trust, now time.Time) (Anchored, error) {
-	root, err := r.Root(issued)
+	return r.CheckLeaf(AnchorLeaf(r.Salt, issued), trust, now)
+}
+
+// CheckLeaf is Check for whoever has the leaf and not the document.
+func (r *Receipt) CheckLeaf(l [32]byte, trust Trust, now time.Time) (Anchored, error) {
+	root, err := r.RootOf(l)
 	if err != nil {
 		return Anchored{}, err
 	}
