@@ -14,7 +14,8 @@ import (
 	"github.com/dojang-id/dojang/registry/chain"
 )
 
-// application is the adapter between the engine and the state machine. The engine calls it under one lock.
+// application is the adapter between the engine and the state machine. The engine calls it in order for consensus, and for
+// CheckTx at any time: signatures of what arrives are verified while a block is executed.
 type application struct {
 	abci.BaseApplication
 
@@ -25,7 +26,7 @@ type application struct {
 	peers   []string             // ids that may connect; nobody else
 	allow   func(id string) bool // and those that it names; nil: none
 
-	// Told from inside the engine's lock: must not block.
+	// Told from inside the engine's consensus: must not block.
 	retain     func(height uint64) uint64 // the lowest block to keep; 0: all
 	onExecuted func(tx []byte, result chain.Result)
 	onDropped  func(tx []byte, result chain.Result) // was in the mempool, and what a block did since forbids it

@@ -133,7 +133,7 @@ func newEngine(c engineConfig) (node *cmtnode.Node, err error) {
 			node, err = nil, fmt.Errorf("%w: %s", ErrDamaged, what)
 		}
 	}()
-	return cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewLocalClientCreator(c.App),
+	return cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewConnSyncLocalClientCreator(c.App),
 		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, c.Stores.provide,
 		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
 }

@@ -39,6 +39,7 @@ const (
 
 // gatewayConfig ties the gateway to the chain and the engine.
 type gatewayConfig struct {
+	Warm   func(operation []byte)                                          // verifies what can be, in the caller's goroutine; decides nothing
 	Seal   func(operations [][]byte, try int) (envelope []byte, err error) // signs a sponsored envelope; try counts from 1
 	Send   func(envelope []byte) error                                     // into the mempool; ErrBusy, ErrRefusedEnvelope
 	Admits func(ctx context.Context) error                                 // ErrNotAdmitting
@@ -96,6 +97,12 @@ func (g *gateway) submit(ctx context.Context, operations [][]byte) ([]registry.O
 	if len(operations) > maxBatch || s.size > maxBytes {
 		return nil, ErrTooMany
 	}
+	if g.full(len(operations)) {
+		return nil, ErrBusy
+	}
+	for _, op := range operations {
+		g.cfg.Warm(op)
+	}
 	if err := g.enqueue(s); err != nil {
 		return nil, err
 	}
@@ -112,6 +119,13 @@ func (g *gateway) submit(ctx context.Context, operations [][]byte) ([]registry.O
 			return nil, ErrStopped
 		}
 	}
+}
+
+// full says so before anything is verified for nothing.
+func (g *gateway) full(more int) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.queued+more > maxQueued
 }
 
 func (g *gateway) enqueue(s *submission) error {

@@ -14,6 +14,7 @@ func sealed(t *testing.T) (*gateway, chan []byte) {
 	t.Helper()
 	n, out := byte(0), make(chan []byte, 8)
 	g := newGateway(gatewayConfig{
+		Warm:   func([]byte) {},
 		Seal:   func([][]byte, int) ([]byte, error) { n++; return []byte{n}, nil },
 		Send:   func(envelope []byte) error { out <- envelope; return nil },
 		Admits: func(context.Context) error { return nil },

@@ -230,6 +230,7 @@ func (n *Node) Start(ctx context.Context) error {
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
+		Warm:   machine.WarmOperation,
 		Seal:   func(ops [][]byte, try int) ([]byte, error) { return n.seal(r, ops, try) },
 		Send:   func(tx []byte) error { return r.send(tx) },
 		Admits: func(ctx context.Context) error { return n.admits(ctx, r) }})
