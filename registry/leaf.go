@@ -3,6 +3,7 @@ package registry
 import (
 	"encoding/binary"
 	"strconv"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -133,6 +134,32 @@ type StatusFact struct {
 	Root       [32]byte `cbor:"3,keyasint"`
 	Signer     string   `cbor:"4,keyasint"` // DID URL of the key that signed the epoch
 	Operation  [32]byte `cbor:"5,keyasint"`
+	// Base is there exactly when a second status operator signed.
+	Base *StatusBase `cbor:"6,keyasint,omitempty"`
+}
+
+// A StatusBase is the newest epoch that the issuer itself signed, in the leaf of an epoch that its operator signed.
+type StatusBase struct {
+	_        struct{} `cbor:",toarray"`
+	Sequence uint64
+	IssuedAt int64
+	Root     [32]byte
+	KeyID    string // fragment of the issuer's DID URL
+}
+
+// Epoch is the fact in a party's words. An epoch of somebody else than its issuer without a base is ErrUntrusted, and so is a
+// base beside the issuer's own signature.
+func (f *StatusFact) Epoch(issuer DID) (StatusEpoch, error) {
+	e := StatusEpoch{Issuer: issuer, Sequence: f.Sequence, IssuedAt: time.Unix(f.IssuedAt, 0).UTC(),
+		NextUpdate: time.Unix(f.NextUpdate, 0).UTC(), Root: f.Root, Signer: f.Signer}
+	signer, _, err := ParseDIDURL(f.Signer)
+	if err != nil || (signer == issuer) != (f.Base == nil) {
+		return StatusEpoch{}, ErrUntrusted
+	}
+	if b := f.Base; b != nil {
+		e.Base = EpochBase{Sequence: b.Sequence, IssuedAt: time.Unix(b.IssuedAt, 0).UTC(), Root: b.Root, Signer: issuer.URL(b.KeyID)}
+	}
+	return e, nil
 }
 
 // A TypeFact is the digest of a type's metadata.

@@ -59,6 +59,7 @@ type Accreditation struct {
 	From       time.Time
 	Until      time.Time // zero: open
 	Suspended  bool
+	Operator   DID // second status operator; "": none
 }
 
 // InForce reports whether the accreditation covers t.
@@ -86,6 +87,19 @@ type StatusEpoch struct {
 	NextUpdate time.Time
 	Root       [32]byte // Merkle root over the issuer's list records (internal/statuslist)
 	Signer     string   // DID URL of the key that signed the epoch: the issuer's, or its second status operator's
+	// Base is the issuer's own newest epoch when the operator signed this one; zero when the issuer did.
+	Base EpochBase
+}
+
+// Redated reports whether the second status operator signed the epoch. Its lists are compared with the base's.
+func (e StatusEpoch) Redated() bool { return e.Base != EpochBase{} }
+
+// An EpochBase is what the lists of an operator's epoch are compared with.
+type EpochBase struct {
+	Sequence uint64
+	IssuedAt time.Time
+	Root     [32]byte
+	Signer   string // DID URL of the issuer's key
 }
 
 // Checked says by which proven state a fact is known.
@@ -113,6 +127,9 @@ type StatusList struct {
 	Path   [][]byte // RFC 6962 audit path of the record
 	Index  uint64   // position of the record in the epoch's tree
 	Size   uint64   // number of records in that tree
+	// Base is the same list under the epoch's base when the operator signed the epoch; its Token is empty where both records
+	// have the same root over the values.
+	Base *StatusList
 }
 
 // A StatusSource fetches published lists from registry nodes. It never contacts an issuer.

@@ -103,7 +103,8 @@ func ParseCWT(token []byte, limits Limits) (*Unverified, error) {
 		}
 		return msg.Payload, nil
 	}
-	return &Unverified{header: header, verify: verify, decode: decodeCWT, limits: limits, digest: sha256.Sum256(token)}, nil
+	return &Unverified{header: header, verify: verify, decode: decodeCWT, limits: limits, digest: sha256.Sum256(token),
+		unsigned: func() ([]byte, error) { return msg.Payload, nil }}, nil
 }
 
 // readHeader collects kid and x5chain from either bucket: hints only. Unknown critical headers are refused.

@@ -22,6 +22,7 @@ var (
 	ErrTime      = fmt.Errorf("%w: token expired, not yet issued, or without bounds", ErrInvalid)
 	ErrRollback  = fmt.Errorf("%w: older than what was seen before", ErrInvalid)
 	ErrProof     = fmt.Errorf("%w: Merkle proof does not hold", ErrInvalid)
+	ErrImproved  = fmt.Errorf("%w: an entry is better than allowed", ErrInvalid)
 	ErrStatus    = fmt.Errorf("%w: value does not fit the list's bits", ErrInvalid)
 )
 

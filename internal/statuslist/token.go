@@ -32,9 +32,11 @@ type Limits struct {
 type Unverified struct {
 	header keys.Header
 	verify func(*keys.PublicKey) (payload []byte, err error)
-	decode func(payload []byte) (wireClaims, error)
-	limits Limits
-	digest [32]byte
+	// unsigned is the payload before its signature was looked at: for Record.Read alone.
+	unsigned func() ([]byte, error)
+	decode   func(payload []byte) (wireClaims, error)
+	limits   Limits
+	digest   [32]byte
 }
 
 // Header is the unverified header (kid, x5c): hints for finding a key.

@@ -206,28 +206,54 @@ func (d *deciding) epoch(b *registry.EpochBody) error {
 		if d.op.Seq <= old.Sequence {
 			return registry.Refuse(registry.CodeVersionConflict, "the epoch's number does not grow")
 		}
-		if b.IssuedAt <= old.IssuedAt || b.IssuedAt-old.IssuedAt < d.params.EpochInterval {
+		last := old.IssuedAt
+		if old.Base != nil && b.Via == nil {
+			last = old.Base.IssuedAt // its operator does not hold an issuer up
+		}
+		if b.IssuedAt <= old.IssuedAt || b.IssuedAt-last < d.params.EpochInterval {
 			return registry.Refuse(registry.CodeTooSoon, "too soon after the epoch before")
 		}
 	}
 	if b.IssuedAt > d.time+epochAhead || b.IssuedAt < d.time-epochBehind || b.NextUpdate > b.IssuedAt+epochHorizon {
 		return registry.Refuse(registry.CodeBadTime, "iat or next_update is out of bounds")
 	}
+	fact := registry.StatusFact{Sequence: d.op.Seq, IssuedAt: b.IssuedAt, NextUpdate: b.NextUpdate, Root: b.Root, Operation: d.op.Hash.Digest()}
 	who, use := d.op.DID, registry.UseAssertion
 	if b.Via != nil {
 		if who, err = d.operator(b.Via); err != nil {
 			return err
 		}
 		use = registry.UseStatus
+		if fact.Base, err = d.base(old); err != nil {
+			return err
+		}
 	}
 	signer, err := d.byKeyOf(who, use)
 	if err != nil {
 		return err
 	}
-	d.w.fact(family, registry.StatusFact{
-		Sequence: d.op.Seq, IssuedAt: b.IssuedAt, NextUpdate: b.NextUpdate, Root: b.Root, Signer: signer, Operation: d.op.Hash.Digest(),
-	})
+	fact.Signer = signer
+	d.w.fact(family, fact)
 	return nil
+}
+
+// base is what an operator's epoch, the next one after old, is compared with: the issuer's own newest. An operator takes the very
+// next number only, so that it cannot use the issuer's up.
+func (d *deciding) base(old *registry.StatusFact) (*registry.StatusBase, error) {
+	if old == nil {
+		return nil, registry.Refuse(registry.CodeNotAllowed, "the issuer has no epoch to go on from")
+	}
+	if d.op.Seq != old.Sequence+1 {
+		return nil, registry.Refuse(registry.CodeVersionConflict, "an operator takes the next number")
+	}
+	if old.Base != nil {
+		return old.Base, nil
+	}
+	_, kid, err := registry.ParseDIDURL(old.Signer)
+	if err != nil {
+		return nil, err
+	}
+	return &registry.StatusBase{Sequence: old.Sequence, IssuedAt: old.IssuedAt, Root: old.Root, KeyID: kid}, nil
 }
 
 // operator is the second status operator that a living accreditation names.

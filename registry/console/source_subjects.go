@@ -220,8 +220,11 @@ func (s *ChainSource) status(d registry.DID) (Status, error) {
 	if err != nil {
 		return Status{}, err
 	}
-	out := Status{At: s.moment(leaf.Since), StatusEpoch: registry.StatusEpoch{Issuer: d, Sequence: fact.Sequence, IssuedAt: seconds(fact.IssuedAt),
-		NextUpdate: seconds(fact.NextUpdate), Root: fact.Root, Signer: fact.Signer}}
+	epoch, err := fact.Epoch(d)
+	if err != nil {
+		return Status{}, err
+	}
+	out := Status{At: s.moment(leaf.Since), StatusEpoch: epoch}
 	lists := s.cfg.Lists()
 	if lists == nil {
 		return out, nil

@@ -32,4 +32,7 @@ type Status struct {
 	Size   uint64
 	Path   [][]byte // 32 bytes each
 	Chunk  []byte   // chunk proof; may be nil
+	// Base is the same list under the epoch's base, when the operator signed the epoch; its Chunk is nil where both records have
+	// the same root over the values. Only beside a Chunk.
+	Base *Status
 }

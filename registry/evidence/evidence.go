@@ -89,7 +89,7 @@ func parse(b []byte) (parts, error) {
 		r.points(&p)
 	}
 	if n > 6 {
-		p.status = r.status()
+		p.status = r.status(6)
 	}
 	if r.err == nil && len(r.b) != 0 {
 		r.err = registry.ErrMalformed
@@ -121,16 +121,19 @@ func (r *reader) points(p *parts) {
 	}
 }
 
-func (r *reader) status() *Status {
+func (r *reader) status(most int) *Status {
 	s := &Status{}
-	n := r.array(4, 5)
+	n := r.array(4, most)
 	s.Record, s.Index, s.Size = r.bytes(1, 4096), r.uint(), r.uint()
 	k := r.array(0, 64)
 	for i := 0; i < k && r.err == nil; i++ {
 		s.Path = append(s.Path, r.bytes(32, 32))
 	}
-	if n == 5 {
+	if n > 4 {
 		s.Chunk = r.bytes(1, 8192)
+	}
+	if n > 5 {
+		s.Base = r.status(5)
 	}
 	return s
 }
@@ -206,6 +209,9 @@ func (s *Status) put(b []byte) []byte {
 	n := 4
 	if s.Chunk != nil {
 		n = 5
+		if s.Base != nil {
+			n = 6
+		}
 	}
 	b = putUint(putUint(putBytes(putArray(b, n), s.Record), s.Index), s.Size)
 	b = putArray(b, len(s.Path))
@@ -215,7 +221,17 @@ func (s *Status) put(b []byte) []byte {
 	if s.Chunk != nil {
 		b = putBytes(b, s.Chunk)
 	}
+	if n == 6 {
+		b = s.Base.part().put(b)
+	}
 	return b
+}
+
+// part is a status without a base.
+func (s *Status) part() *Status {
+	p := *s
+	p.Base = nil
+	return &p
 }
 
 // trim keeps just more than two thirds of the power of the header's set, if that set is at hand; else all votes.

@@ -165,7 +165,7 @@ func (f *Facts) accreditation(did registry.DID, vct string, n uint64, at time.Ti
 	}
 	a := registry.Accreditation{
 		DID: did, Type: vct, LegalBasis: fact.Basis, StatusHost: fact.Host, From: seconds(fact.From), Until: seconds(fact.Until),
-		Suspended: fact.SuspendedAt(moment.Unix()),
+		Suspended: fact.SuspendedAt(moment.Unix()), Operator: fact.Operator,
 	}
 	for i := range fact.Roots {
 		a.Roots = append(a.Roots, fact.Roots[i][:])
@@ -230,8 +230,6 @@ func (f *Facts) StatusEpoch(_ context.Context, issuer registry.DID) (registry.St
 	if err != nil {
 		return registry.StatusEpoch{}, f.checked(err), err
 	}
-	return registry.StatusEpoch{
-		Issuer: issuer, Sequence: fact.Sequence, IssuedAt: seconds(fact.IssuedAt), NextUpdate: seconds(fact.NextUpdate),
-		Root: fact.Root, Signer: fact.Signer,
-	}, f.head, nil
+	epoch, err := fact.Epoch(issuer)
+	return epoch, f.checked(err), err
 }

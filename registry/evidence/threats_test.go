@@ -1,11 +1,14 @@
 package evidence_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
@@ -447,6 +450,43 @@ func TestEveryByteMatters(t *testing.T) {
 	}
 	if _, err := evidence.Check(make([]byte, evidence.MaxSize+1), c.Trust(), c.Now()); !errors.Is(err, registry.ErrLimit) {
 		t.Fatalf("too large: %v", err)
+	}
+}
+
+// TestStatusPart: a base stands only beside a chunk and has none of its own, and what comes out is what went in.
+func TestStatusPart(t *testing.T) {
+	c, _, q := world(t, 4)
+	base := evidence.Status{Record: []byte{3}, Index: 4, Size: 5, Path: [][]byte{make([]byte, 32)}, Chunk: []byte{6}}
+	bare := base
+	bare.Chunk = nil
+	for name, s := range map[string]evidence.Status{
+		"alone": base, "no chunk": bare, "with a base": {Record: []byte{1}, Size: 2, Chunk: []byte{2}, Base: &base},
+		"with a base of the same values": {Record: []byte{1}, Size: 2, Chunk: []byte{2}, Base: &bare},
+	} {
+		m := c.Material(q)
+		m.Status = &s
+		f, err := evidence.Check(build(t, m), c.Trust(), c.Now())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(f.Status(), &s); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	deep := base
+	deep.Base = &bare
+	m := c.Material(q)
+	m.Status = &evidence.Status{Record: []byte{1}, Size: 2, Chunk: []byte{2}, Base: &deep}
+	if f, err := evidence.Check(build(t, m), c.Trust(), c.Now()); err != nil || f.Status().Base.Base != nil {
+		t.Errorf("a base of a base: %v", err)
+	}
+	// The same by hand: an array of six where five are most.
+	b := build(t, m)
+	at := bytes.LastIndex(b, []byte{0x85, 0x41, 0x03})
+	b[at] = 0x86
+	b = append(b, 0x84, 0x41, 1, 0, 1, 0x80)
+	if _, err := evidence.Check(b, c.Trust(), c.Now()); !errors.Is(err, registry.ErrMalformed) {
+		t.Errorf("a base of a base: %v", err)
 	}
 }
 

@@ -162,12 +162,24 @@ func (c *Client) getList(ctx context.Context, node, uri, mediaType string) (regi
 
 // checkList ties a list to an epoch.
 func checkList(epoch registry.StatusEpoch, l registry.StatusList, uri, mediaType string) error {
-	record, err := statuslist.VerifyRecord(epoch.Root, statuslist.RecordProof{Record: l.Record, Path: l.Path, Index: l.Index, Size: l.Size})
+	record, err := statuslist.VerifyRecord(epoch.Root, proofOf(l))
 	if err != nil {
 		return err
 	}
 	if record.URI != uri || l.URI != uri {
 		return errors.New("registry/light: another list than asked for")
 	}
-	return record.CheckToken(mediaType, l.Token)
+	if err := record.CheckToken(mediaType, l.Token); err != nil || !epoch.Redated() {
+		return err
+	}
+	if l.Base == nil {
+		return errors.New("registry/light: an operator's list without the issuer's")
+	}
+	return statuslist.Redated{
+		MediaType: mediaType, Record: record, Token: l.Token, BaseRoot: epoch.Base.Root, Base: proofOf(*l.Base), BaseToken: l.Base.Token,
+	}.Check()
+}
+
+func proofOf(l registry.StatusList) statuslist.RecordProof {
+	return statuslist.RecordProof{Record: l.Record, Path: l.Path, Index: l.Index, Size: l.Size}
 }

@@ -42,7 +42,7 @@ const (
 	MaxOperations = 100       // operations of one submission
 	MaxSubmission = 480 << 10 // bytes
 	MaxEvidence   = 256 << 10
-	maxStatus     = 6 << 20
+	maxStatus     = 10 << 20 // two tokens, where an operator changed values
 	maxLeafKey    = 512
 )
 
@@ -252,16 +252,35 @@ func DecodeOperations(raw []byte) ([][]byte, error) {
 }
 
 type wireStatus struct {
-	URI    string   `cbor:"1,keyasint"`
-	Token  []byte   `cbor:"2,keyasint"`
-	Record []byte   `cbor:"3,keyasint"`
-	Path   [][]byte `cbor:"4,keyasint"`
-	Index  uint64   `cbor:"5,keyasint"`
-	Size   uint64   `cbor:"6,keyasint"`
+	URI    string      `cbor:"1,keyasint"`
+	Token  []byte      `cbor:"2,keyasint"`
+	Record []byte      `cbor:"3,keyasint"`
+	Path   [][]byte    `cbor:"4,keyasint"`
+	Index  uint64      `cbor:"5,keyasint"`
+	Size   uint64      `cbor:"6,keyasint"`
+	Base   *wireStatus `cbor:"7,keyasint,omitempty"`
+}
+
+func toWire(l registry.StatusList) wireStatus {
+	w := wireStatus{URI: l.URI, Token: l.Token, Record: l.Record, Path: l.Path, Index: l.Index, Size: l.Size}
+	if l.Base != nil {
+		base := toWire(*l.Base)
+		w.Base = &base
+	}
+	return w
+}
+
+func (w wireStatus) list() registry.StatusList {
+	l := registry.StatusList{URI: w.URI, Token: w.Token, Record: w.Record, Path: w.Path, Index: w.Index, Size: w.Size}
+	if w.Base != nil {
+		base := w.Base.list()
+		l.Base = &base
+	}
+	return l
 }
 
 // EncodeStatusList is the answer to GET /v1/status.
-func EncodeStatusList(l registry.StatusList) ([]byte, error) { return cbor.Marshal(wireStatus(l)) }
+func EncodeStatusList(l registry.StatusList) ([]byte, error) { return cbor.Marshal(toWire(l)) }
 
 // DecodeStatusList is the inverse.
 func DecodeStatusList(raw []byte) (registry.StatusList, error) {
@@ -269,7 +288,10 @@ func DecodeStatusList(raw []byte) (registry.StatusList, error) {
 	if err := strict.Unmarshal(raw, &in); err != nil {
 		return registry.StatusList{}, fmt.Errorf("status list: %w", err)
 	}
-	return registry.StatusList(in), nil
+	if in.Base != nil && in.Base.Base != nil {
+		return registry.StatusList{}, errors.New("status list: a base of a base")
+	}
+	return in.list(), nil
 }
 
 var strict = func() cbor.DecMode {

@@ -241,8 +241,7 @@ func (r *running) statusEpoch(d registry.DID) (registry.StatusEpoch, error) {
 	if err != nil {
 		return registry.StatusEpoch{}, err
 	}
-	return registry.StatusEpoch{Issuer: d, Sequence: fact.Sequence, IssuedAt: time.Unix(fact.IssuedAt, 0).UTC(),
-		NextUpdate: time.Unix(fact.NextUpdate, 0).UTC(), Root: fact.Root}, nil
+	return fact.Epoch(d)
 }
 
 // publisher is the endpoint to fetch an issuer's lists from: that of who signed the epoch (the second status operator
@@ -255,13 +254,17 @@ func (r *running) publisher(issuer registry.DID) (string, error) {
 		}
 	}
 	for _, d := range who {
+		suffix := ""
+		if d != issuer {
+			suffix = "/" + issuer.ID() // an operator may have several issuers
+		}
 		record, err := r.machine.DID(d, 0)
 		if err != nil {
 			continue
 		}
 		for _, s := range record.Services {
 			if s.Fact.Type == publisherService && s.Fact.Removed == 0 {
-				return strings.TrimSuffix(s.Fact.Endpoint, "/"), nil
+				return strings.TrimSuffix(s.Fact.Endpoint, "/") + suffix, nil
 			}
 		}
 	}
