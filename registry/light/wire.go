@@ -23,6 +23,7 @@ import (
 //	POST /v1/operations                                      CBOR array of signed operations -> CBOR array of outcomes
 //	GET  /v1/operations/{hash}                               Evidence of an outcome; hash is the multihash in hex
 //	GET  /v1/lists/{issuer}/records, /v1/lists/{issuer}/{list}   published lists, for other nodes (as from the issuer's publisher)
+//	GET  /v1/lists/{issuer}/base/…                           what the issuer published last, where its operator has gone on
 //	GET  /v1/snapshots/latest                                what the newest snapshot is made of (chain.Snapshot)
 //	GET  /v1/snapshots/{height}/{index}                      one chunk of it
 //	GET  /v1/genesis                                         the network's genesis, JSON

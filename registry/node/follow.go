@@ -161,21 +161,45 @@ func (f *follower) bringFrom(issuer registry.DID, epoch registry.StatusEpoch) er
 func (f *follower) fetch(endpoint string, issuer registry.DID, epoch registry.StatusEpoch) error {
 	ctx, cancel := context.WithTimeout(f.ctx, fetchTimeout)
 	defer cancel()
-	raw, err := f.cfg.Fetch(ctx, endpoint+"/records", "application/cbor", maxRecords)
+	err := f.cfg.Store.Put(ctx, epoch, published{f.cfg.Fetch, endpoint, issuer})
+	if errors.Is(err, errRaced) {
+		err = f.cfg.Store.Put(ctx, epoch, published{f.cfg.Fetch, endpoint, issuer})
+	}
+	return err
+}
+
+// published is an issuer's publisher, its second status operator's, or a peer that answers like one.
+type published struct {
+	get      Fetch
+	endpoint string
+	issuer   registry.DID
+}
+
+func (p published) at(base bool) string {
+	if base {
+		return p.endpoint + "/base/"
+	}
+	return p.endpoint + "/"
+}
+
+func (p published) Records(ctx context.Context, base bool) ([][]byte, error) {
+	raw, err := p.get(ctx, p.at(base)+"records", "application/cbor", maxRecords)
 	if err != nil {
-		return fmt.Errorf("fetch status records: %w", err)
+		return nil, fmt.Errorf("fetch status records: %w", err)
 	}
 	var records [][]byte
 	if err := strictCBOR.Unmarshal(raw, &records); err != nil {
-		return fmt.Errorf("parse status records: %w", err)
+		return nil, fmt.Errorf("parse status records: %w", err)
 	}
-	return f.cfg.Store.Put(ctx, epoch, records, func(ctx context.Context, uri, mediaType string) ([]byte, error) {
-		list, err := listName(uri, issuer)
-		if err != nil {
-			return nil, err
-		}
-		return f.cfg.Fetch(ctx, endpoint+"/"+list, mediaType, maxToken)
-	})
+	return records, nil
+}
+
+func (p published) Token(ctx context.Context, uri, mediaType string, base bool) ([]byte, error) {
+	list, err := listName(uri, p.issuer)
+	if err != nil {
+		return nil, err
+	}
+	return p.get(ctx, p.at(base)+list, mediaType, maxToken)
 }
 
 // listName is the last segment of <status host>/<issuer DID id>/<list>; a list of another issuer is refused.

@@ -13,6 +13,31 @@ import (
 	"github.com/dojang-id/dojang/registry"
 )
 
+// An offer is what a publisher would give.
+type offer struct {
+	records, baseRecords [][]byte
+	token                []byte            // of every list, where tokens has none
+	tokens, baseTokens   map[string][]byte // by URI
+}
+
+func (o offer) Records(_ context.Context, base bool) ([][]byte, error) {
+	if base {
+		return o.baseRecords, nil
+	}
+	return o.records, nil
+}
+
+func (o offer) Token(_ context.Context, uri, _ string, base bool) ([]byte, error) {
+	token := o.tokens[uri]
+	if base {
+		token = o.baseTokens[uri]
+	}
+	if token == nil {
+		token = o.token
+	}
+	return token, nil
+}
+
 // TestFollowerRaisesConflicts: an epoch below the stored one, and another content under the same number, are refused and raised,
 // and the stored list is still served.
 func TestFollowerRaisesConflicts(t *testing.T) {
@@ -32,7 +57,7 @@ func TestFollowerRaisesConflicts(t *testing.T) {
 		t.Fatal(err)
 	}
 	current, records := epoch(2, "current")
-	if err := store.Put(t.Context(), current, records, func(context.Context, string, string) ([]byte, error) { return []byte("current"), nil }); err != nil {
+	if err := store.Put(t.Context(), current, offer{records: records, token: []byte("current")}); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {

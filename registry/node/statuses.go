@@ -28,7 +28,8 @@ const (
 )
 
 var (
-	// ErrRollback: an epoch below the stored one, or another content under the same sequence. Nothing changed.
+	// ErrRollback: an epoch below the stored one, another content under the same sequence, an entry that left revoked, or a list of
+	// a second status operator in which one is better. Nothing changed.
 	ErrRollback = errors.New("node: status epoch goes back")
 	// ErrNoList: no such list, or not in that format.
 	ErrNoList = errors.New("node: no such status list")
@@ -47,17 +48,13 @@ type StatusStore struct {
 
 	mu      sync.RWMutex
 	issuers map[registry.DID]*issuerLists
-	byURI   map[string]listPlace
+	byURI   map[string]registry.DID
 }
 
 type issuerLists struct {
 	stored storedEpoch
 	lists  []statuslist.Record
-}
-
-type listPlace struct {
-	issuer registry.DID
-	index  int
+	base   []statuslist.Record // of stored.Base
 }
 
 // storedEpoch is deterministic CBOR.
@@ -68,6 +65,18 @@ type storedEpoch struct {
 	NextUpdate int64    `cbor:"4,keyasint"`
 	Root       []byte   `cbor:"5,keyasint"`
 	Records    [][]byte `cbor:"6,keyasint"`
+	Signer     string   `cbor:"7,keyasint,omitempty"`
+	// Base is the issuer's own newest epoch where its operator signed this one.
+	Base *storedEpoch `cbor:"8,keyasint,omitempty"`
+}
+
+func (s *storedEpoch) epoch(issuer registry.DID) registry.StatusEpoch {
+	e := registry.StatusEpoch{Issuer: issuer, Sequence: s.Sequence, IssuedAt: time.Unix(s.IssuedAt, 0).UTC(),
+		NextUpdate: time.Unix(s.NextUpdate, 0).UTC(), Root: [32]byte(s.Root), Signer: s.Signer}
+	if b := s.Base; b != nil {
+		e.Base = registry.EpochBase{Sequence: b.Sequence, IssuedAt: time.Unix(b.IssuedAt, 0).UTC(), Root: [32]byte(b.Root), Signer: b.Signer}
+	}
+	return e
 }
 
 // OpenStatusStore opens or creates the store in dir and checks every epoch against its root again.
@@ -75,7 +84,7 @@ func OpenStatusStore(dir string) (*StatusStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open status store: %w", err)
 	}
-	s := &StatusStore{dir: dir, issuers: map[registry.DID]*issuerLists{}, byURI: map[string]listPlace{}}
+	s := &StatusStore{dir: dir, issuers: map[registry.DID]*issuerLists{}, byURI: map[string]registry.DID{}}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open status store: %w", err)
@@ -92,13 +101,25 @@ func OpenStatusStore(dir string) (*StatusStore, error) {
 		if err := cbor.Unmarshal(raw, &stored); err != nil {
 			return nil, fmt.Errorf("status store: epoch of %s: %w", e.Name(), err)
 		}
-		lists, err := parseRecords(stored.Records, [32]byte(stored.Root))
+		lists, err := stored.open()
 		if err != nil {
 			return nil, fmt.Errorf("status store: epoch of %s: %w", e.Name(), err)
 		}
-		s.adopt(stored, lists)
+		s.adopt(lists)
 	}
 	return s, nil
+}
+
+func (s storedEpoch) open() (*issuerLists, error) {
+	out := &issuerLists{stored: s}
+	var err error
+	if len(s.Root) != sha256.Size || s.Base != nil && len(s.Base.Root) != sha256.Size {
+		return nil, statuslist.ErrProof
+	}
+	if out.lists, err = parseRecords(s.Records, [32]byte(s.Root)); err == nil && s.Base != nil {
+		out.base, err = parseRecords(s.Base.Records, [32]byte(s.Base.Root))
+	}
+	return out, err
 }
 
 func parseRecords(records [][]byte, root [32]byte) ([]statuslist.Record, error) {
@@ -116,16 +137,16 @@ func parseRecords(records [][]byte, root [32]byte) ([]statuslist.Record, error) 
 }
 
 // adopt makes a checked epoch current. Callers hold mu, except while opening.
-func (s *StatusStore) adopt(stored storedEpoch, lists []statuslist.Record) {
-	issuer := registry.DID(stored.Issuer)
+func (s *StatusStore) adopt(l *issuerLists) {
+	issuer := registry.DID(l.stored.Issuer)
 	if old := s.issuers[issuer]; old != nil {
 		for _, r := range old.lists {
 			delete(s.byURI, r.URI)
 		}
 	}
-	s.issuers[issuer] = &issuerLists{stored: stored, lists: lists}
-	for i, r := range lists {
-		s.byURI[r.URI] = listPlace{issuer, i}
+	s.issuers[issuer] = l
+	for _, r := range l.lists {
+		s.byURI[r.URI] = issuer
 	}
 }
 
@@ -137,56 +158,87 @@ func (s *StatusStore) Epoch(issuer registry.DID) (registry.StatusEpoch, bool) {
 	if l == nil {
 		return registry.StatusEpoch{}, false
 	}
-	return registry.StatusEpoch{Issuer: issuer, Sequence: l.stored.Sequence, IssuedAt: time.Unix(l.stored.IssuedAt, 0).UTC(),
-		NextUpdate: time.Unix(l.stored.NextUpdate, 0).UTC(), Root: [32]byte(l.stored.Root)}, true
+	return l.stored.epoch(issuer), true
 }
 
-// fetchToken returns a published token by the URI of its list; what it returns is compared with the record's digest.
-type fetchToken func(ctx context.Context, uri, mediaType string) ([]byte, error)
+// A ListSource gives what an epoch names; nothing it says is believed.
+type ListSource interface {
+	// Records of the epoch, or of its base.
+	Records(ctx context.Context, base bool) ([][]byte, error)
+	// Token of a list by its URI.
+	Token(ctx context.Context, uri, mediaType string, base bool) ([]byte, error)
+}
 
 // Put stores an epoch that the chain proves: records must hash to its root, and every token that a record names must be
-// stored already or come from fetch with the right digest. Errors: ErrRollback, statuslist.ErrProof, what fetch returned;
-// after any error the old epoch is still served.
-func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, records [][]byte, fetch fetchToken) error {
-	lists, err := parseRecords(records, epoch.Root)
+// stored already or come from the source with the right digest. Entries are compared as registry/README.md says ("Second status
+// operator"). Errors: ErrRollback, statuslist.ErrProof, what the source returned; after any error the old epoch is still served.
+func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, from ListSource) error {
+	records, err := from.Records(ctx, false)
 	if err != nil {
 		return err
 	}
-	if err := s.checkForward(epoch, lists); err != nil {
+	l := &issuerLists{stored: storedEpoch{Issuer: string(epoch.Issuer), Sequence: epoch.Sequence, IssuedAt: epoch.IssuedAt.Unix(),
+		NextUpdate: epoch.NextUpdate.Unix(), Root: epoch.Root[:], Records: records, Signer: epoch.Signer}}
+	if l.lists, err = parseRecords(records, epoch.Root); err != nil {
+		return err
+	}
+	old, err := s.checkForward(epoch, l.lists)
+	if err != nil {
 		return err
 	}
 	dir := filepath.Join(s.dir, epoch.Issuer.ID())
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	for _, r := range lists {
-		if err := s.collect(ctx, dir, r, fetch); err != nil {
+	if epoch.Redated() {
+		if l.stored.Base, err = baseOf(ctx, epoch, old, from); err != nil {
+			return err
+		}
+		if l, err = l.stored.open(); err != nil {
 			return err
 		}
 	}
-	stored := storedEpoch{Issuer: string(epoch.Issuer), Sequence: epoch.Sequence, IssuedAt: epoch.IssuedAt.Unix(),
-		NextUpdate: epoch.NextUpdate.Unix(), Root: epoch.Root[:], Records: records}
-	raw, err := cbor.Marshal(stored)
+	for _, part := range []struct {
+		lists []statuslist.Record
+		base  bool
+	}{{l.base, true}, {l.lists, false}} {
+		for _, r := range part.lists {
+			err := s.collect(dir, r, func(mediaType string) ([]byte, error) { return from.Token(ctx, r.URI, mediaType, part.base) })
+			if err != nil {
+				return err
+			}
+		}
+	}
+	if err := compareLists(dir, old, l); err != nil {
+		return err
+	}
+	raw, err := cbor.Marshal(l.stored)
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.forward(epoch, lists); err != nil { // another Put may have come first
+	if s.issuers[epoch.Issuer] != old { // another Put came first: what was compared is not what is served
+		return errRaced
+	}
+	if err := s.forward(epoch, l.lists); err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(dir, "epoch"), raw); err != nil {
 		return fmt.Errorf("store status epoch: %w", err)
 	}
-	s.adopt(stored, lists)
-	s.sweep(dir, lists)
+	s.adopt(l)
+	s.sweep(dir, slices.Concat(l.lists, l.base))
 	return nil
 }
 
-func (s *StatusStore) checkForward(epoch registry.StatusEpoch, lists []statuslist.Record) error {
+var errRaced = errors.New("node: another status epoch was stored meanwhile")
+
+// checkForward returns what is served of the issuer now; nil: nothing.
+func (s *StatusStore) checkForward(epoch registry.StatusEpoch, lists []statuslist.Record) (*issuerLists, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.forward(epoch, lists)
+	return s.issuers[epoch.Issuer], s.forward(epoch, lists)
 }
 
 // forward refuses what goes back, and a list URI that another issuer holds. Callers hold mu.
@@ -196,7 +248,7 @@ func (s *StatusStore) forward(epoch registry.StatusEpoch, lists []statuslist.Rec
 		return ErrRollback
 	}
 	for _, r := range lists {
-		if at, taken := s.byURI[r.URI]; taken && at.issuer != epoch.Issuer {
+		if at, taken := s.byURI[r.URI]; taken && at != epoch.Issuer {
 			return fmt.Errorf("%w: list of another issuer", statuslist.ErrProof)
 		}
 	}
@@ -204,13 +256,13 @@ func (s *StatusStore) forward(epoch registry.StatusEpoch, lists []statuslist.Rec
 }
 
 // collect makes sure that every token of a record is on disk.
-func (s *StatusStore) collect(ctx context.Context, dir string, r statuslist.Record, fetch fetchToken) error {
+func (s *StatusStore) collect(dir string, r statuslist.Record, fetch func(mediaType string) ([]byte, error)) error {
 	for mediaType, digest := range tokensOf(r) {
 		path := filepath.Join(dir, hex.EncodeToString(digest[:]))
 		if _, err := os.Stat(path + ".gz"); err == nil { // written last
 			continue
 		}
-		token, err := fetch(ctx, r.URI, mediaType)
+		token, err := fetch(mediaType)
 		if err != nil {
 			return fmt.Errorf("fetch status list: %w", err)
 		}
@@ -273,80 +325,111 @@ type StoredList struct {
 	Issuer     registry.DID
 }
 
-// List returns the list at uri in a format. Errors: ErrNoList.
+// List returns the list at uri in a format, with the issuer's own beside an operator's. Errors: ErrNoList.
 func (s *StatusStore) List(uri, mediaType string) (StoredList, error) {
-	for range 3 { // an epoch may replace the files between look-up and reading
-		out, path, err := s.find(uri, mediaType)
-		if err != nil {
-			return StoredList{}, err
-		}
-		out.Token, err = os.ReadFile(path)
-		if err == nil {
-			out.Gzip, err = os.ReadFile(path + ".gz")
-		}
-		if err == nil {
-			if sha256.Sum256(out.Token) != out.Digest {
-				return StoredList{}, fmt.Errorf("status store: damaged list: %w", statuslist.ErrProof)
+	return s.read(func() (registry.DID, string) {
+		return s.byURI[uri], uri
+	}, mediaType, false)
+}
+
+// Records of an issuer's stored epoch, or of its base, in list order, as published. Error: ErrNoList.
+func (s *StatusStore) Records(issuer registry.DID, base bool) ([][]byte, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	l := s.issuers[issuer]
+	if l == nil || base && l.stored.Base == nil {
+		return nil, ErrNoList
+	}
+	records, _ := l.part(base)
+	return slices.Clone(records), nil
+}
+
+// Named is the list of an issuer by the last segment of its URI, in the newest epoch or in its base, for peers that do not have
+// it. Error: ErrNoList.
+func (s *StatusStore) Named(issuer registry.DID, name, mediaType string, base bool) (StoredList, error) {
+	return s.read(func() (registry.DID, string) {
+		if l := s.issuers[issuer]; l != nil {
+			for _, r := range l.lists {
+				if _, last, _ := cutLast(r.URI, "/"); last == name {
+					return issuer, r.URI
+				}
 			}
-			return out, nil
+		}
+		return "", ""
+	}, mediaType, base)
+}
+
+// read finds a list under the lock and reads its files without it: an epoch may replace them in between.
+func (s *StatusStore) read(which func() (registry.DID, string), mediaType string, base bool) (StoredList, error) {
+	for range 3 {
+		s.mu.RLock()
+		issuer, uri := which()
+		l := s.issuers[issuer]
+		s.mu.RUnlock()
+		if l == nil || base && l.stored.Base == nil {
+			return StoredList{}, ErrNoList
+		}
+		out, err := s.load(l, uri, mediaType, base)
+		if err == nil && !base && l.stored.Base != nil {
+			var own StoredList
+			if own, err = s.load(l, uri, mediaType, true); err == nil {
+				if sameRoot(l, uri) {
+					own.Token = []byte{}
+				}
+				out.Base = &own.StatusList
+			}
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return StoredList{}, fmt.Errorf("read status list: %w", err)
+			return out, err
 		}
 	}
 	return StoredList{}, ErrNoList
 }
 
-func (s *StatusStore) find(uri, mediaType string) (StoredList, string, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	at, ok := s.byURI[uri]
-	if !ok {
-		return StoredList{}, "", ErrNoList
+// part is the newest epoch, or its base.
+func (l *issuerLists) part(base bool) ([][]byte, []statuslist.Record) {
+	if base {
+		return l.stored.Base.Records, l.base
 	}
-	l := s.issuers[at.issuer]
-	digest, ok := tokensOf(l.lists[at.index])[mediaType]
-	if !ok {
-		return StoredList{}, "", ErrNoList
-	}
-	path, err := statuslist.ProveRecord(l.stored.Records, at.index)
-	if err != nil {
-		return StoredList{}, "", err
-	}
-	return StoredList{
-		StatusList: registry.StatusList{URI: uri, Record: l.stored.Records[at.index], Path: path,
-			Index: uint64(at.index), Size: uint64(len(l.lists))},
-		Digest: digest, NextUpdate: time.Unix(l.stored.NextUpdate, 0).UTC(), Sequence: l.stored.Sequence, Issuer: at.issuer,
-	}, filepath.Join(s.dir, at.issuer.ID(), hex.EncodeToString(digest[:])), nil
+	return l.stored.Records, l.lists
 }
 
-// Records of an issuer's stored epoch, in list order, as its publisher gave them. Error: ErrNoList.
-func (s *StatusStore) Records(issuer registry.DID) ([][]byte, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	l := s.issuers[issuer]
-	if l == nil {
-		return nil, ErrNoList
-	}
-	return slices.Clone(l.stored.Records), nil
+func sameRoot(l *issuerLists, uri string) bool {
+	named := func(r statuslist.Record) bool { return r.URI == uri }
+	a, b := slices.IndexFunc(l.lists, named), slices.IndexFunc(l.base, named)
+	return a >= 0 && b >= 0 && l.lists[a].Root == l.base[b].Root
 }
 
-// Named is the list of an issuer by the last segment of its URI, for peers that do not have it. Error: ErrNoList.
-func (s *StatusStore) Named(issuer registry.DID, name, mediaType string) (StoredList, error) {
-	uri := ""
-	s.mu.RLock()
-	if l := s.issuers[issuer]; l != nil {
-		for _, r := range l.lists {
-			if _, last, _ := cutLast(r.URI, "/"); last == name {
-				uri = r.URI
-			}
-		}
-	}
-	s.mu.RUnlock()
-	if uri == "" {
+func (s *StatusStore) load(l *issuerLists, uri, mediaType string, base bool) (StoredList, error) {
+	records, lists := l.part(base)
+	at := slices.IndexFunc(lists, func(r statuslist.Record) bool { return r.URI == uri })
+	if at < 0 {
 		return StoredList{}, ErrNoList
 	}
-	return s.List(uri, mediaType)
+	digest, ok := tokensOf(lists[at])[mediaType]
+	if !ok {
+		return StoredList{}, ErrNoList
+	}
+	path, err := statuslist.ProveRecord(records, at)
+	if err != nil {
+		return StoredList{}, err
+	}
+	issuer := registry.DID(l.stored.Issuer)
+	out := StoredList{
+		StatusList: registry.StatusList{URI: uri, Record: records[at], Path: path, Index: uint64(at), Size: uint64(len(lists))},
+		Digest:     digest, NextUpdate: time.Unix(l.stored.NextUpdate, 0).UTC(), Sequence: l.stored.Sequence, Issuer: issuer,
+	}
+	file := filepath.Join(s.dir, issuer.ID(), hex.EncodeToString(digest[:]))
+	if out.Token, err = os.ReadFile(file); err == nil {
+		out.Gzip, err = os.ReadFile(file + ".gz")
+	}
+	if err != nil {
+		return StoredList{}, fmt.Errorf("read status list: %w", err)
+	}
+	if sha256.Sum256(out.Token) != digest {
+		return StoredList{}, fmt.Errorf("status store: damaged list: %w", statuslist.ErrProof)
+	}
+	return out, nil
 }
 
 // URIs of all lists, sorted.

@@ -125,8 +125,7 @@ func TestListsFromPeers(t *testing.T) {
 	t.Run("two contents under one sequence are refused and raised", func(t *testing.T) {
 		bad := p.publish(t, uri, "another")
 		store := l.Nodes[3].Statuses()
-		if err := store.Put(ctx, registry.StatusEpoch{Issuer: did, Sequence: 1, IssuedAt: now, NextUpdate: now.Add(time.Hour), Root: bad}, p.records,
-			func(context.Context, string, string) ([]byte, error) { return nil, io.EOF }); err == nil {
+		if err := store.Put(ctx, registry.StatusEpoch{Issuer: did, Sequence: 1, IssuedAt: now, NextUpdate: now.Add(time.Hour), Root: bad}, nothingBut(p.records)); err == nil {
 			t.Fatal("taken")
 		}
 		if list, err := store.List(uri, node.StatusJWT); err != nil || string(list.Token) != "token" {

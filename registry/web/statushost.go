@@ -40,26 +40,33 @@ func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h := w.Header()
-	h.Set("ETag", `"`+hex.EncodeToString(list.Digest[:16])+`"`)
+	body, etag := list.Token, hex.EncodeToString(list.Digest[:16])
+	if acceptsGzip(r.Header.Values("Accept-Encoding")) && len(list.Gzip) < len(list.Token) {
+		body, etag = list.Gzip, etag+"-gzip" // one tag a representation (RFC 9110 8.8.3.3)
+		h.Set("Content-Encoding", "gzip")
+	}
+	h.Set("ETag", `"`+etag+`"`)
 	h.Set("Vary", "Accept, Accept-Encoding")
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(int(s.freshFor(list.NextUpdate)/time.Second)))
 	if match(r.Header.Values("If-None-Match"), h.Get("ETag")) {
+		h.Del("Content-Encoding")
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	h.Set("Content-Type", mediaType)
-	body := list.Token
-	if acceptsGzip(r.Header.Values("Accept-Encoding")) && len(list.Gzip) < len(list.Token) {
-		h.Set("Content-Encoding", "gzip")
-		body = list.Gzip
-	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // a client that left is no fault of ours
 }
 
 // lists answers GET /v1/lists/{issuer}/{name} for other nodes, as the issuer's publisher would: "records", or a list's last
 // segment. Who asks checks it against the chain.
-func (s *Server) lists(w http.ResponseWriter, r *http.Request) {
+func (s *Server) lists(w http.ResponseWriter, r *http.Request) { s.published(w, r, false) }
+
+// baseLists answers GET /v1/lists/{issuer}/base/{name}: what the issuer itself published last, where its second status operator
+// has gone on.
+func (s *Server) baseLists(w http.ResponseWriter, r *http.Request) { s.published(w, r, true) }
+
+func (s *Server) published(w http.ResponseWriter, r *http.Request, base bool) {
 	issuer, err := registry.ParseDID("did:dojang:" + s.cfg.Node.Network() + ":" + r.PathValue("issuer"))
 	if err != nil {
 		s.fail(w, r, registry.ErrNotFound)
@@ -71,7 +78,7 @@ func (s *Server) lists(w http.ResponseWriter, r *http.Request) {
 			s.fail(w, r, errNotAcceptable)
 			return
 		}
-		list, err := s.cfg.Statuses.Named(issuer, name, mediaType)
+		list, err := s.cfg.Statuses.Named(issuer, name, mediaType, base)
 		if err != nil {
 			s.fail(w, r, err)
 			return
@@ -79,7 +86,7 @@ func (s *Server) lists(w http.ResponseWriter, r *http.Request) {
 		s.answer(w, mediaType, list.Token)
 		return
 	}
-	records, err := s.cfg.Statuses.Records(issuer)
+	records, err := s.cfg.Statuses.Records(issuer, base)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -70,6 +71,13 @@ func (p *publisher) publish(t *testing.T, uri, token string) [32]byte {
 	return statuslist.EpochRoot(p.records)
 }
 
+// nothingBut records are to be had.
+type nothingBut [][]byte
+
+func (n nothingBut) Records(context.Context, bool) ([][]byte, error) { return n, nil }
+
+func (nothingBut) Token(context.Context, string, string, bool) ([]byte, error) { return nil, io.EOF }
+
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
@@ -126,12 +134,20 @@ func TestStatusLists(t *testing.T) {
 			t.Fatalf("%d, %d bytes", a.status, len(a.body))
 		}
 	})
+	t.Run("one tag a representation", func(t *testing.T) {
+		if get(t, uri, node.StatusJWT).header.Get("ETag") == get(t, uri, node.StatusCWT).header.Get("ETag") {
+			t.Error("JWT and CWT have one tag")
+		}
+		if vary := get(t, uri, "").header.Get("Vary"); vary != "Accept, Accept-Encoding" {
+			t.Errorf("Vary: %q", vary)
+		}
+	})
 	t.Run("compressed", func(t *testing.T) {
 		req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, uri, nil)
 		req.Header.Set("Accept-Encoding", "gzip")
 		a := send(t, req)
 		z, err := gzip.NewReader(bytes.NewReader(a.body))
-		if err != nil || a.header.Get("Content-Encoding") != "gzip" {
+		if err != nil || a.header.Get("Content-Encoding") != "gzip" || !strings.HasSuffix(a.header.Get("ETag"), `-gzip"`) {
 			t.Fatalf("%v %v", err, a.header)
 		}
 		if got, err := io.ReadAll(z); err != nil || string(got) != long+"1" {
@@ -171,7 +187,7 @@ func TestStatusLists(t *testing.T) {
 			token    string
 		}{{"lower sequence", 1, long + "1"}, {"same sequence, other content", 2, long + "1"}} {
 			root := p.publish(t, uri, tt.token)
-			err := store.Put(t.Context(), registry.StatusEpoch{Issuer: c.DID, Sequence: tt.sequence, Root: root}, p.records, nil)
+			err := store.Put(t.Context(), registry.StatusEpoch{Issuer: c.DID, Sequence: tt.sequence, Root: root}, nothingBut(p.records))
 			if !errors.Is(err, node.ErrRollback) {
 				t.Errorf("%s: %v", tt.name, err)
 			}

@@ -107,6 +107,7 @@ func (s *Server) routes() {
 	open("GET /type-metadata/{type}", "public, max-age=300", s.typeMetadata)
 	open("GET /v1/operations/{hash}", "no-cache", s.operation)
 	open("GET "+node.ListsPath+"{issuer}/{name}", "no-cache", s.lists)
+	open("GET "+node.ListsPath+"{issuer}/base/{name}", "no-cache", s.baseLists)
 	open("GET /v1/snapshots/latest", "no-cache", s.snapshot)
 	open("GET /v1/snapshots/{height}/{index}", "public, max-age=3600", s.snapshotChunk)
 	open("GET /v1/genesis", "public, max-age=86400", s.genesis)
