@@ -21,6 +21,8 @@ type claim struct {
 	signed           times
 	// anchored tokens (status lists under a proven epoch) need no second proof that a retired key signed in time.
 	anchored bool
+	// operator: a status list of a second status operator, whose certificate says so.
+	operator bool
 	// under is the accreditation that a credential was bound with, for its status list: the list of an agency whose
 	// accreditation ended or is suspended still speaks for what it issued before.
 	under *registry.Accreditation
@@ -118,7 +120,11 @@ func (b binding) vouchedAfter(ctx context.Context, did registry.DID, retired tim
 	if err != nil {
 		return unanswered("status epoch after key retirement", err)
 	}
-	if epoch.IssuedAt.Before(retired) {
+	own := epoch.IssuedAt
+	if epoch.Redated() {
+		own = epoch.Base.IssuedAt // an operator vouches for nobody's keys
+	}
+	if own.Before(retired) {
 		return found(ReasonIssuer, errors.New("no status epoch since the key was retired"))
 	}
 	return nil
@@ -142,7 +148,11 @@ func (v *Verifier) certified(c claim, did registry.DID, key *keys.PublicKey, a r
 	if len(roots) == 0 {
 		return found(ReasonIssuer, errors.New("no root of the accreditation is known here"))
 	}
-	leaf, err := v.keys.chain(c.x5c, roots, c.signed.last)
+	use := keys.EKUDocumentSigner
+	if c.operator {
+		use = keys.EKUStatusSigner
+	}
+	leaf, err := v.keys.chain(c.x5c, use, roots, c.signed.last)
 	if err != nil {
 		return found(ReasonIssuer, fmt.Errorf("verify certificate chain: %w", err))
 	}
@@ -202,7 +212,7 @@ func spanOf(at, now time.Time) times {
 type keyCache struct {
 	mu     sync.RWMutex
 	public map[string]*keys.PublicKey // JWK -> key
-	leaves map[[32]byte]*keys.Leaf    // SHA-256 of leaf DER and root DER -> verified leaf
+	leaves map[[32]byte]*keys.Leaf    // SHA-256 of use, root DER and leaf DER -> verified leaf
 }
 
 const maxCachedKeys = 4096
@@ -232,12 +242,12 @@ func (k *keyCache) parse(jwk []byte) (*keys.PublicKey, error) {
 }
 
 // chain verifies an x5c for a moment. A leaf directly under its root is verified once and afterwards only placed in time.
-func (k *keyCache) chain(x5c [][]byte, roots []*x509.Certificate, at time.Time) (*keys.Leaf, error) {
-	policy := keys.ChainPolicy{Roots: roots, Now: at, EKU: []asn1.ObjectIdentifier{keys.EKUDocumentSigner}}
+func (k *keyCache) chain(x5c [][]byte, use asn1.ObjectIdentifier, roots []*x509.Certificate, at time.Time) (*keys.Leaf, error) {
+	policy := keys.ChainPolicy{Roots: roots, Now: at, EKU: []asn1.ObjectIdentifier{use}}
 	if len(x5c) != 1 {
 		return keys.VerifyChain(x5c, policy)
 	}
-	id := chainID(x5c[0], roots)
+	id := chainID(x5c[0], use, roots)
 	k.mu.RLock()
 	leaf := k.leaves[id]
 	k.mu.RUnlock()
@@ -257,8 +267,9 @@ func (k *keyCache) chain(x5c [][]byte, roots []*x509.Certificate, at time.Time) 
 	return leaf, nil
 }
 
-func chainID(leaf []byte, roots []*x509.Certificate) [32]byte {
+func chainID(leaf []byte, use asn1.ObjectIdentifier, roots []*x509.Certificate) [32]byte {
 	h := sha256.New()
+	h.Write([]byte{byte(len(roots)), byte(use[len(use)-1])})
 	for _, root := range roots {
 		h.Write(root.Raw)
 	}

@@ -68,12 +68,14 @@ var errRepudiated = fmt.Errorf("%w: status epoch under a compromised key", statu
 // vet refuses a status epoch that was signed by a key known to be compromised by now. The chain has checked that it was
 // in force then; a key of which nothing is at hand is left to that.
 func (s sources) vet(ctx context.Context, e registry.StatusEpoch) error {
-	did, id, err := registry.ParseDIDURL(e.Signer)
-	if err != nil {
-		return nil
-	}
-	if key, _, err := s.key(ctx, did, id); err == nil && !key.CompromisedFrom.IsZero() {
-		return errRepudiated
+	for _, signer := range []string{e.Signer, e.Base.Signer} { // an operator cannot wash what a stolen key has cleared
+		did, id, err := registry.ParseDIDURL(signer)
+		if err != nil {
+			continue
+		}
+		if key, _, err := s.key(ctx, did, id); err == nil && !key.CompromisedFrom.IsZero() {
+			return errRepudiated
+		}
 	}
 	return nil
 }

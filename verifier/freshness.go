@@ -35,7 +35,10 @@ type statement struct {
 	value statuslist.Status
 	asOf  time.Time // min(time of the newest checked header that shows the epoch as latest, next_update)
 	epoch uint64
+	root  [32]byte // of the epoch; zero: the entry's list is not anchored
 	small bool
+	// behind says why a newer epoch or its list could not be had; nil: there is none newer.
+	behind error
 }
 
 // smallList: with fewer entries a list points at people.
@@ -54,10 +57,14 @@ func (v *Verifier) status(ctx context.Context, facts sources, c verified, ask st
 	if !listOf(ref.URI, c.issuer) {
 		return statusFinding{finding: found(ReasonStatusUnavailable, errors.New("status list is not under the accredited host"))}
 	}
-	stapled, stapledErr := stapledStatus(ctx, facts, c.issuer.did, ref)
+	stapled, stapledErr := stapledStatus(ctx, facts, c.issuer.did, c.token.VCT(), ref)
 	own, ownErr := v.lists.status(ctx, listAsk{facts: facts, by: c.issuer, vct: c.token.VCT(), ref: ref, now: ask.now, maxAge: ask.maxAge, haveStaple: stapledErr == nil, stapled: stapled.epoch})
 	if stapledErr != nil && ownErr != nil {
 		return statusFinding{finding: statusError(ownErr)}
+	}
+	if stapledErr == nil && ownErr == nil && own.epoch == stapled.epoch && own.root != stapled.root && own.root != [32]byte{} {
+		v.own.conflicts.Add(1)
+		return statusFinding{finding: found(ReasonTrust, errContradiction)}
 	}
 	best := own
 	if ownErr != nil || (stapledErr == nil && own.value != statuslist.Revoked && (stapled.value == statuslist.Revoked || newer(stapled, own))) {
@@ -136,7 +143,7 @@ func statusError(err error) *finding {
 var errNoChunk = errors.New("verifier: no status chunk stapled")
 
 // stapledStatus reads the holder's own chunk under the epoch that the same Evidence proves.
-func stapledStatus(ctx context.Context, facts sources, did registry.DID, ref sdjwt.StatusRef) (statement, error) {
+func stapledStatus(ctx context.Context, facts sources, did registry.DID, vct string, ref sdjwt.StatusRef) (statement, error) {
 	s := facts.staple
 	if s == nil {
 		return statement{}, errNoChunk
@@ -160,10 +167,13 @@ func stapledStatus(ctx context.Context, facts sources, did registry.DID, ref sdj
 		return statement{}, statuslist.ErrSubject
 	}
 	value, err := statuslist.VerifyChunk(record, part.Chunk, ref.Index)
+	if err == nil && epoch.Redated() {
+		err = stapledRedated(ctx, facts, redatedEntry{issuer: did, vct: vct, epoch: epoch, record: record, index: ref.Index, value: value, base: part.Base})
+	}
 	if err != nil {
 		return statement{}, err
 	}
-	return statement{value: value, asOf: asOf(epoch, known), epoch: epoch.Sequence, small: record.Length < smallList}, nil
+	return statement{value: value, asOf: asOf(epoch, known), epoch: epoch.Sequence, root: epoch.Root, small: record.Length < smallList}, nil
 }
 
 // asOf: withholding newer headers or lists can only make this older (DESIGN 6.4).

@@ -27,7 +27,8 @@ type lists struct {
 	known map[string]listAsk    // URI -> who signs it; what Refresh keeps warm
 	tried map[attempt]time.Time // last failed fetch: a dead node costs one attempt a period
 
-	nodes, hosts, small atomic.Uint64 // see Counters
+	nodes, hosts, small, refused atomic.Uint64 // see Counters
+	behind                       atomic.Int64
 }
 
 // retryAfter is how long a failed fetch is not repeated.
@@ -63,10 +64,11 @@ func (l *lists) status(ctx context.Context, ask listAsk) (statement, error) {
 	epoch, known, err := ask.facts.epoch(ctx, ask.by.did)
 	entry, cached := l.cache.Lookup(ask.ref.URI)
 	if err != nil {
+		err = fmt.Errorf("status epoch: %w", err)
 		if !cached || errors.Is(err, errRepudiated) {
-			return statement{}, fmt.Errorf("status epoch: %w", err)
+			return statement{}, err
 		}
-		return entryStatement(entry, ask.ref.Index, entry.AsOf)
+		return outlived(entry, ask, err)
 	}
 	if cached && entry.Sequence == epoch.Sequence {
 		at := asOf(epoch, known)
@@ -93,14 +95,21 @@ func (l *lists) status(ctx context.Context, ask listAsk) (statement, error) {
 		return entryStatement(loaded, ask.ref.Index, loaded.AsOf)
 	}
 	if cached {
-		return entryStatement(entry, ask.ref.Index, entry.AsOf)
+		return outlived(entry, ask, err)
 	}
 	return statement{}, err
 }
 
+// outlived answers from a list that is not the newest, or not known to be: its age is its own, so that it ends on hold.
+func outlived(e statuslist.Entry, ask listAsk, why error) (statement, error) {
+	s, err := entryStatement(e, ask.ref.Index, e.AsOf)
+	s.behind = why
+	return s, err
+}
+
 func entryStatement(e statuslist.Entry, index uint64, at time.Time) (statement, error) {
 	value, err := e.Token.Status(index)
-	return statement{value: value, asOf: at, epoch: e.Sequence, small: e.Token.Values.Len() < smallList}, err
+	return statement{value: value, asOf: at, epoch: e.Sequence, root: e.Root, small: e.Token.Values.Len() < smallList}, err
 }
 
 func later(a, b time.Time) time.Time {
@@ -187,31 +196,43 @@ func (l *lists) anchored(ctx context.Context, ask listAsk, list registry.StatusL
 	if err := record.CheckToken(statuslist.MediaTypeJWT, list.Token); err != nil {
 		return statuslist.Entry{}, err
 	}
-	token, err := l.verify(ctx, ask, list.Token, true)
+	token, err := l.verify(ctx, ask, list.Token, epoch, true)
 	if err != nil {
 		return statuslist.Entry{}, err
 	}
 	if err := record.CheckValues(token.Values); err != nil {
 		return statuslist.Entry{}, err
 	}
-	return statuslist.Entry{Token: token, Sequence: epoch.Sequence, AsOf: asOf(epoch, known)}, nil
+	if epoch.Redated() {
+		if err := checkRedated(record, list, epoch); err != nil {
+			l.refused.Add(1)
+			return statuslist.Entry{}, err
+		}
+	}
+	entry := statuslist.Entry{Token: token, Sequence: epoch.Sequence, Root: epoch.Root, AsOf: asOf(epoch, known)}
+	return entry, l.follows(entry, epoch)
 }
 
 // direct verifies a list that came without its place in the epoch: good only when it is not older than the epoch, and
 // then known as of its own date.
 func (l *lists) direct(ctx context.Context, ask listAsk, raw []byte, epoch registry.StatusEpoch) (statuslist.Entry, error) {
-	token, err := l.verify(ctx, ask, raw, false)
+	if before, ok := l.cache.Lookup(ask.ref.URI); epoch.Redated() && (!ok || before.Sequence < epoch.Base.Sequence) {
+		return statuslist.Entry{}, statuslist.ErrUnavailable // an operator's word with nothing to compare it with
+	}
+	token, err := l.verify(ctx, ask, raw, epoch, false)
 	if err != nil {
 		return statuslist.Entry{}, err
 	}
 	if token.IssuedAt.Before(epoch.IssuedAt) {
 		return statuslist.Entry{}, statuslist.ErrRollback
 	}
-	return statuslist.Entry{Token: token, Sequence: epoch.Sequence, AsOf: token.IssuedAt}, nil
+	entry := statuslist.Entry{Token: token, Sequence: epoch.Sequence, AsOf: token.IssuedAt}
+	return entry, l.follows(entry, epoch)
 }
 
 // verify binds the token to the credential's issuer by the same function as the credential itself (THREATS C06).
-func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bool) (*statuslist.Token, error) {
+// A token under an operator's epoch is bound to the operator that the accreditation names.
+func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, epoch registry.StatusEpoch, anchored bool) (*statuslist.Token, error) {
 	unverified, err := statuslist.ParseJWT(raw, statuslist.Limits{})
 	if err != nil {
 		return nil, err
@@ -220,6 +241,13 @@ func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bo
 	signed := times{first: ask.now, last: ask.now}
 	if anchored {
 		signed.first = time.Time{} // the epoch vouches for it: a list that did not change outlives its key
+	}
+	if epoch.Redated() {
+		key, err := l.v.operatorKey(ctx, ask, header, epoch)
+		if err != nil {
+			return nil, err
+		}
+		return unverified.Verify(key, l.expect(ask))
 	}
 	signer, f := l.v.bind(ctx, claim{
 		issuer: string(ask.by.did), kid: header.Kid, vct: ask.vct, x5c: header.X5C,
@@ -235,11 +263,15 @@ func (l *lists) verify(ctx context.Context, ask listAsk, raw []byte, anchored bo
 		// Nothing but this key vouches for the list; it may have been lost since.
 		return nil, errors.Join(statuslist.ErrUnavailable, signer.stale)
 	}
+	return unverified.Verify(signer.key, l.expect(ask))
+}
+
+func (l *lists) expect(ask listAsk) statuslist.Expect {
 	expect := statuslist.Expect{URI: ask.ref.URI, Now: ask.now}
 	if entry, ok := l.cache.Lookup(ask.ref.URI); ok {
 		expect.Latest = entry.Token.IssuedAt
 	}
-	return unverified.Verify(signer.key, expect)
+	return expect
 }
 
 func (l *lists) remember(ask listAsk) {
@@ -266,7 +298,8 @@ func (l *lists) justTried(a attempt, now time.Time) bool {
 const refreshing = 16
 
 // Refresh brings every list seen so far to its issuer's latest epoch. Run it every second or two: presentations then
-// cause no requests, and a revocation is known within that time. All are tried; the errors are joined.
+// cause no requests, and a revocation is known within that time. All are tried; the errors are joined. A list that stays behind
+// is an error too, though judgements go on with it while it is young enough.
 func (v *Verifier) Refresh(ctx context.Context, now time.Time) error {
 	v.lists.mu.Lock()
 	asks := make([]listAsk, 0, len(v.lists.known))
@@ -280,22 +313,37 @@ func (v *Verifier) Refresh(ctx context.Context, now time.Time) error {
 	for i, ask := range asks {
 		ask.now = now
 		group.Go(func() error {
-			_, errs[i] = v.lists.status(ctx, ask)
+			s, err := v.lists.status(ctx, ask)
+			if err == nil && s.behind != nil {
+				err = fmt.Errorf("a status list stays behind: %w", s.behind)
+			}
+			errs[i] = err
 			return nil
 		})
 	}
 	_ = group.Wait() // every error is kept above
+	behind := 0
+	for _, err := range errs {
+		if err != nil {
+			behind++
+		}
+	}
+	v.lists.behind.Store(int64(behind))
 	return errors.Join(errs...)
 }
 
-// Counters are for metrics: outbound requests so far, and judgements that rested on a list too short to hide people.
+// Counters are for metrics.
 type Counters struct {
 	NodeFetches uint64 // status lists asked of registry nodes
 	HostFetches uint64 // status lists asked of the status host
 	SmallLists  uint64 // judgements by lists of fewer than 10,000 entries (C10)
+	Refused     uint64 // lists in which an operator made an entry better, or somebody took a revocation back: raise an alarm
+	Conflicts   uint64 // two proven epochs under one number: raise an alarm
+	Behind      int    // lists of which the last Refresh could not bring the newest: they age, and end on hold
 }
 
 // Counters reads them.
 func (v *Verifier) Counters() Counters {
-	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load(), SmallLists: v.lists.small.Load()}
+	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load(), SmallLists: v.lists.small.Load(),
+		Refused: v.lists.refused.Load(), Conflicts: v.own.conflicts.Load(), Behind: int(v.lists.behind.Load())}
 }

@@ -3,7 +3,9 @@ package verifier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dojang-id/dojang/registry"
@@ -14,6 +16,8 @@ import (
 // stay REVOKED in the longest outage. It also refuses epochs that go back (THREATS C07).
 type memory struct {
 	from registry.Resolver
+
+	conflicts atomic.Uint64 // see Counters
 
 	mu     sync.RWMutex
 	keys   map[keyQuestion]answer[registry.Key]
@@ -101,7 +105,10 @@ func (m *memory) TypeDigest(ctx context.Context, vct string) ([32]byte, registry
 	return m.from.TypeDigest(ctx, vct)
 }
 
-// StatusEpoch never answers with a lower sequence than before: the older statement is ignored for the remembered one.
+var errContradiction = fmt.Errorf("%w: two status epochs under one number", registry.ErrUntrusted)
+
+// StatusEpoch never answers with a lower sequence than before: the older statement is ignored for the remembered one. Two proven
+// contents under one sequence are two chains: nothing of it is believed.
 func (m *memory) StatusEpoch(ctx context.Context, did registry.DID) (registry.StatusEpoch, registry.Checked, error) {
 	e, c, err := m.from.StatusEpoch(ctx, did)
 	m.mu.RLock()
@@ -109,6 +116,10 @@ func (m *memory) StatusEpoch(ctx context.Context, did registry.DID) (registry.St
 	m.mu.RUnlock()
 	if known && old.err == nil && err == nil && e.Sequence < old.fact.Sequence {
 		return old.fact, old.known, nil
+	}
+	if known && old.err == nil && err == nil && e.Sequence == old.fact.Sequence && e.Root != old.fact.Root {
+		m.conflicts.Add(1)
+		return registry.StatusEpoch{}, registry.Checked{}, errContradiction
 	}
 	return recall(m, m.epochs, did, answer[registry.StatusEpoch]{e, c, err})
 }

@@ -16,6 +16,7 @@ import (
 type Entry struct {
 	Token    *Token
 	Sequence uint64    // of the status epoch that anchors it; 0: not anchored (fetched from the status host alone)
+	Root     [32]byte  // of that epoch
 	AsOf     time.Time // the moment for which the list is known to be the latest
 }
 
