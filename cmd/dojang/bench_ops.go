@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -13,36 +14,43 @@ import (
 	"github.com/dojang-id/dojang/internal/bench"
 )
 
-// coldStart measures from exec to demo.json with an empty data directory (ops/cold-start) and the peak resident memory of
-// the whole story (ops/rss). Both run this very binary.
-func coldStart(ctx context.Context) ([]bench.Row, error) {
+// opsRounds alternate with the floor.
+const opsRounds = 5
+
+// coldStart measures from exec to demo.json with an empty data directory: p50_ms is wall time, ns_op CPU time until then and
+// through the stop; the floor is the same binary that prints its help.
+func coldStart(ctx context.Context) (bench.Row, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return bench.Row{}, err
 	}
-	var ready, peak []float64
-	for range bench.Rounds {
-		ms, err := timeToReady(ctx, self)
+	var ready, cost, floors []float64
+	for range opsRounds {
+		ms, cpu, err := timeToReady(ctx, self)
 		if err != nil {
-			return nil, fmt.Errorf("ops/cold-start: %w", err)
+			return bench.Row{}, err
 		}
-		ready = append(ready, ms)
+		help := exec.CommandContext(ctx, self, "--help")
+		help.Stdout = io.Discard
+		if err := help.Run(); err != nil {
+			return bench.Row{}, err
+		}
+		ready, cost, floors = append(ready, ms), append(cost, cpu), append(floors, cpuOf(help))
 	}
-	mb, err := peakMemory(ctx, self)
-	if err != nil {
-		return nil, fmt.Errorf("ops/rss: %w", err)
-	}
-	peak = append(peak, mb)
-	return []bench.Row{
-		{Name: "ops/cold-start", N: len(ready), NsOp: bench.Median(ready) * 1e6, P50Ms: bench.Median(ready), P99Ms: bench.Quantile(ready, 1), Rounds: len(ready)},
-		{Name: "ops/rss", N: 1, Rounds: 1, Extra: map[string]float64{"peak_mb": bench.Median(peak)}},
-	}, nil
+	row := bench.RowOf("", cost, floors)
+	row.PerS = 0
+	row.Latency(ready)
+	return row, nil
 }
 
-func timeToReady(ctx context.Context, self string) (float64, error) {
+func cpuOf(cmd *exec.Cmd) float64 {
+	return float64(cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime())
+}
+
+func timeToReady(ctx context.Context, self string) (ms, cpu float64, err error) {
 	dir, err := os.MkdirTemp("", "dojang-bench-")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer os.RemoveAll(dir)
 	data := filepath.Join(dir, "data")
@@ -50,35 +58,51 @@ func timeToReady(ctx context.Context, self string) (float64, error) {
 	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
 	begun := time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	defer func() {
-		_ = cmd.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended by itself
-		_ = cmd.Wait()                       //nolint:errcheck // its exit is not measured
-	}()
-	for time.Since(begun) < 30*time.Second {
-		if _, err := os.Stat(filepath.Join(data, demoFile)); err == nil {
-			return float64(time.Since(begun).Microseconds()) / 1000, nil
-		}
-		time.Sleep(time.Millisecond)
+	for err = errors.New("not ready"); err != nil && time.Since(begun) < 30*time.Second; time.Sleep(time.Millisecond) {
+		_, err = os.Stat(filepath.Join(data, demoFile))
 	}
-	return 0, fmt.Errorf("not ready after %v", time.Since(begun))
+	took := time.Since(begun)
+	_ = cmd.Process.Signal(os.Interrupt) //nolint:errcheck // it may have ended by itself
+	_ = cmd.Wait()                       //nolint:errcheck // its exit is not measured
+	if err != nil {
+		return 0, 0, fmt.Errorf("not ready after %v", took)
+	}
+	return float64(took) / 1e6, cpuOf(cmd), nil
 }
 
-func peakMemory(ctx context.Context, self string) (float64, error) {
+// peakMemory is the peak resident memory of the whole story, beside that of the same binary that prints its help.
+func peakMemory(ctx context.Context) (bench.Row, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return bench.Row{}, err
+	}
 	dir, err := os.MkdirTemp("", "dojang-bench-")
 	if err != nil {
-		return 0, err
+		return bench.Row{}, err
 	}
 	defer os.RemoveAll(dir)
-	cmd := exec.CommandContext(ctx, self, "demo", "--once", "--json", "--data", filepath.Join(dir, "data"), "--listen", "localhost:0")
-	cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
-	if err := cmd.Run(); err != nil {
-		return 0, err
+	row := bench.Row{N: 1, Rounds: 1}
+	for _, run := range []struct {
+		name string
+		args []string
+	}{
+		{"floor_mb", []string{"--help"}},
+		{"peak_mb", []string{"demo", "--once", "--json", "--data", filepath.Join(dir, "data"), "--listen", "localhost:0"}},
+	} {
+		cmd := exec.CommandContext(ctx, self, run.args...)
+		cmd.Stdout, cmd.Stderr = io.Discard, io.Discard
+		if err := cmd.Run(); err != nil {
+			return row, err
+		}
+		usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+		if !ok {
+			return row, errors.New("this system does not tell")
+		}
+		row.Set(run.name, float64(usage.Maxrss)/1024)
+		row.NsOp, row.FloorNs = cpuOf(cmd), row.NsOp // the last is the story, the one before the floor
 	}
-	usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0, fmt.Errorf("this system does not tell")
-	}
-	return float64(usage.Maxrss) / 1024, nil
+	row.Ratio = row.NsOp / row.FloorNs
+	return row, nil
 }

@@ -1,30 +1,40 @@
 // Package bench measures an operation beside its floor in the same run, and prints the rows of `dojang bench`.
 //
-// A Case lives beside the code it measures; `go test -bench` and the command call the same body.
+// A Case lives beside the code it measures; `go test -bench` and the command call the same body. Use Measure.
 // Times are CPU time of the process (user and system), medians of alternating rounds; the ratio is what counts,
 // absolute figures belong to the machine.
 package bench
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
-	"strings"
 	"syscall"
 	"time"
 )
 
-// A Case is one row: how to prepare it.
+// A Case is one row: New for a body that can be called in a loop, Whole for networks, processes and slopes.
 type Case struct {
 	Name string
 	// New prepares fixtures, at least 256 distinct ones, outside of the measured time.
 	New func() (*Loops, error)
-	// Full cases run with --full only.
-	Full bool
+	// Whole measures by itself. With ErrMissed the row is good and its goal is not.
+	Whole func(context.Context, Options) (Row, error)
+	// Full cases run with --full only; Long ones with it, or when their area is asked for by name.
+	Full, Long bool
+	// Allocs guards the allocations of one unit (see Check); the zero value does not.
+	Allocs Limit
 }
+
+// Options of a run.
+type Options struct {
+	Round  time.Duration // of one round; 0: 60 ms
+	Rounds int           // 0: 15
+	Full   bool
+}
+
+// ErrMissed: the row was measured, and what `bench --full` asserts of it does not hold.
+var ErrMissed = errors.New("bench: goal missed")
 
 // Loops are the bodies of a case. i counts iterations; fixtures are picked by i, never memoised across iterations.
 type Loops struct {
@@ -33,80 +43,116 @@ type Loops struct {
 	// Corrupt feeds one corrupted input a round and returns an error when it was accepted: the row is void then.
 	Corrupt func(round int) error
 	// Per is the number of units one Op does (entries, claims, credentials); 0 means 1.
-	Per   int
+	Per int
+	// Latencies are milliseconds of single callers so far, when an Op is many at once; nil: none.
+	Latencies func() []float64
+	// Extra are figures that no time tells: bytes, counts.
+	Extra map[string]float64
 	Close func()
 }
 
-// A Row is one line of output. Field names are those of the contract.
-type Row struct {
-	Name    string  `json:"name"`
-	N       int     `json:"n"`
-	NsOp    float64 `json:"ns_op"`
-	FloorNs float64 `json:"floor_ns"`
-	Ratio   float64 `json:"ratio"`
-	PerS    float64 `json:"per_s,omitempty"`
-	P50Ms   float64 `json:"p50_ms,omitempty"`
-	P99Ms   float64 `json:"p99_ms,omitempty"`
-	Rounds  int     `json:"rounds"`
-	Noisy   bool    `json:"noisy"`
-	// Extra holds named figures that belong to one row only (bytes, slopes, provable_ms); flattened never, printed as is.
-	Extra map[string]float64 `json:"extra,omitempty"`
+func (o Options) withDefaults() Options {
+	if o.Round == 0 {
+		o.Round = 60 * time.Millisecond
+	}
+	if o.Rounds == 0 {
+		o.Rounds = 15
+	}
+	return o
 }
 
-// Rounds is the number of alternating rounds of a row.
-const Rounds = 5
+// Measure runs one case: rounds of Op and Floor alternate, each long enough to be measured and short enough that what
+// else the machine does meets both.
+func Measure(ctx context.Context, c Case, o Options) (Row, error) {
+	o = o.withDefaults()
+	row, err := measure(ctx, c, o)
+	if err != nil {
+		return row, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return row, nil
+}
 
-// Measure runs one case: rounds of Op and Floor alternate, each long enough to be measured.
-func Measure(ctx context.Context, c Case, perRound time.Duration) (Row, error) {
+func measure(ctx context.Context, c Case, o Options) (Row, error) {
+	if c.Whole != nil {
+		row, err := c.Whole(ctx, o)
+		row.Name = c.Name
+		return row, err
+	}
 	l, err := c.New()
 	if err != nil {
-		return Row{}, fmt.Errorf("%s: prepare: %w", c.Name, err)
+		return Row{}, fmt.Errorf("prepare: %w", err)
 	}
 	if l.Close != nil {
 		defer l.Close()
 	}
-	per := max(l.Per, 1)
-	n, err := calibrate(l.Op, perRound)
+	t, err := newTimer(l, o.Round)
 	if err != nil {
-		return Row{}, fmt.Errorf("%s: %w", c.Name, err)
+		return Row{}, err
 	}
-	nf := 0
-	if l.Floor != nil {
-		if nf, err = calibrate(l.Floor, perRound); err != nil {
-			return Row{}, fmt.Errorf("%s: floor: %w", c.Name, err)
-		}
-	}
-	var ops, floors []float64
-	for round := range Rounds {
+	for range o.Rounds {
 		if err := ctx.Err(); err != nil {
 			return Row{}, err
 		}
-		t, err := timed(l.Op, round*n, n)
-		if err != nil {
-			return Row{}, fmt.Errorf("%s: %w", c.Name, err)
-		}
-		ops = append(ops, t/float64(per))
-		if l.Floor != nil {
-			if t, err = timed(l.Floor, round*nf, nf); err != nil {
-				return Row{}, fmt.Errorf("%s: floor: %w", c.Name, err)
-			}
-			floors = append(floors, t)
-		}
-		if l.Corrupt != nil {
-			if err := l.Corrupt(round); err != nil {
-				return Row{}, fmt.Errorf("%s: void, a corrupted input was accepted: %w", c.Name, err)
-			}
+		if err := t.round(); err != nil {
+			return Row{}, err
 		}
 	}
-	row := Row{Name: c.Name, N: n, NsOp: Median(ops), Rounds: Rounds}
-	if l.Floor != nil {
-		row.FloorNs = Median(floors)
-		row.Ratio = row.NsOp / row.FloorNs
+	return t.row(c.Name), nil
+}
+
+// A timer measures the rounds of one case.
+type timer struct {
+	l           *Loops
+	n, nf       int // iterations a round
+	ops, floors []float64
+}
+
+func newTimer(l *Loops, d time.Duration) (*timer, error) {
+	t := &timer{l: l}
+	var err error
+	if t.n, err = calibrate(l.Op, d); err != nil {
+		return nil, err
 	}
-	if row.NsOp > 0 {
-		row.PerS = 1e9 / row.NsOp
+	if l.Floor == nil {
+		return t, nil
 	}
-	return row, nil
+	if t.nf, err = calibrate(l.Floor, d); err != nil {
+		return nil, fmt.Errorf("floor: %w", err)
+	}
+	return t, nil
+}
+
+func (t *timer) round() error {
+	round := len(t.ops)
+	ns, err := timed(t.l.Op, round*t.n, t.n)
+	if err != nil {
+		return err
+	}
+	t.ops = append(t.ops, ns/float64(max(t.l.Per, 1)))
+	if t.l.Floor != nil {
+		if ns, err = timed(t.l.Floor, round*t.nf, t.nf); err != nil {
+			return fmt.Errorf("floor: %w", err)
+		}
+		t.floors = append(t.floors, ns)
+	}
+	if t.l.Corrupt != nil {
+		if err := t.l.Corrupt(round); err != nil {
+			return fmt.Errorf("void, a corrupted input was accepted: %w", err)
+		}
+	}
+	return nil
+}
+
+func (t *timer) row(name string) Row {
+	row := RowOf(name, t.ops, t.floors)
+	row.N = t.n
+	for k, v := range t.l.Extra {
+		row.Set(k, v)
+	}
+	if t.l.Latencies != nil {
+		row.Latency(t.l.Latencies())
+	}
+	return row
 }
 
 // calibrate finds the iterations that fill a round.
@@ -143,16 +189,6 @@ func CPUTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// Median of a non-empty sample.
-func Median(x []float64) float64 { return Quantile(x, 0.5) }
-
-// Quantile q of a non-empty sample, nearest rank.
-func Quantile(x []float64, q float64) float64 {
-	s := slices.Clone(x)
-	slices.Sort(s)
-	return s[min(len(s)-1, int(q*float64(len(s))))]
-}
-
 // B is what `go test -bench` hands over; *testing.B has it.
 type B interface {
 	Helper()
@@ -177,33 +213,4 @@ func (c Case) Run(b B) {
 			b.Fatal(err)
 		}
 	}
-}
-
-// Print writes a row as one JSON line, or as one aligned line for people.
-func (r Row) Print(w io.Writer, asJSON bool) error {
-	if asJSON {
-		return json.NewEncoder(w).Encode(r)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-34s", r.Name)
-	if r.NsOp > 0 {
-		fmt.Fprintf(&b, " %12.0f ns/op", r.NsOp)
-	}
-	if r.FloorNs > 0 {
-		fmt.Fprintf(&b, "  floor %10.0f  ratio %5.2f", r.FloorNs, r.Ratio)
-	}
-	if r.PerS > 0 {
-		fmt.Fprintf(&b, "  %9.0f/s", r.PerS)
-	}
-	if r.P50Ms > 0 {
-		fmt.Fprintf(&b, "  p50 %.2f ms  p99 %.2f ms", r.P50Ms, r.P99Ms)
-	}
-	for _, name := range slices.Sorted(maps.Keys(r.Extra)) {
-		fmt.Fprintf(&b, "  %s %.2f", name, r.Extra[name])
-	}
-	if r.Noisy {
-		b.WriteString("  noisy")
-	}
-	_, err := fmt.Fprintln(w, b.String())
-	return err
 }

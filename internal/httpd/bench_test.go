@@ -3,6 +3,7 @@ package httpd_test
 import (
 	"testing"
 
+	"github.com/dojang-id/dojang/internal/bench"
 	"github.com/dojang-id/dojang/internal/httpd"
 )
 
@@ -11,3 +12,6 @@ func BenchmarkHTTP(b *testing.B) {
 		b.Run(c.Name, func(b *testing.B) { c.Run(b) })
 	}
 }
+
+// A measured operation is a tested one; what it allocates is guarded.
+func TestBenchCases(t *testing.T) { bench.Check(t, httpd.BenchCases()) }

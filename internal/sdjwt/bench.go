@@ -22,22 +22,17 @@ const (
 	benchCopies = 256
 )
 
-// BenchCases are the rows sdjwt/issue20, sdjwt/present3, sdjwt/verify3kb, and one pair of sizes each for the slopes.
+// BenchCases are the rows sdjwt/issue20, sdjwt/present3, sdjwt/verify3kb, and what a further claim costs.
 func BenchCases() []bench.Case {
-	cases := []bench.Case{
-		{Name: "sdjwt/issue20", New: func() (*bench.Loops, error) { return benchIssue(benchClaims) }},
-		{Name: "sdjwt/present3", New: benchPresent},
-		{Name: "sdjwt/open20", New: benchOpen},
-		{Name: "sdjwt/verify3kb", New: func() (*bench.Loops, error) { return benchVerify(benchClaims, 3, true) }},
+	return []bench.Case{
+		{Name: "sdjwt/issue20", New: func() (*bench.Loops, error) { return benchIssue(benchClaims) }, Allocs: bench.AtMost(68)},
+		{Name: "sdjwt/present3", New: benchPresent, Allocs: bench.AtMost(78)},
+		{Name: "sdjwt/open20", New: benchOpen, Allocs: bench.AtMost(37)},
+		{Name: "sdjwt/verify3kb", New: func() (*bench.Loops, error) { return benchVerify(benchClaims, 3, true) }, Allocs: bench.AtMost(78)},
+		bench.Scaling{Name: "scaling/issue-claims", Sizes: []int{1, 20, 200}, New: benchIssue, Exponent: 1, PerUnit: 600}.Case(),
+		bench.Scaling{Name: "scaling/verify-claims", Sizes: []int{1, 20, 200}, Exponent: 1, PerUnit: 1200,
+			New: func(n int) (*bench.Loops, error) { return benchVerify(n, n, false) }}.Case(),
 	}
-	for _, n := range []int{1, 200} {
-		size := strconv.Itoa(n)
-		cases = append(cases,
-			bench.Case{Name: "sdjwt/issue-slope/" + size, Full: true, New: func() (*bench.Loops, error) { return benchIssue(n) }},
-			bench.Case{Name: "sdjwt/verify-slope/" + size, Full: true, New: func() (*bench.Loops, error) { return benchVerify(n, n, false) }},
-		)
-	}
-	return cases
 }
 
 // benchSet is what all rows share: one issuer with its certificate, holders with their own keys.

@@ -18,11 +18,12 @@ const (
 )
 
 // BenchCases are one durable record of 512 bytes by 1 and by 128 waiting callers, beside the raw work: as many records
-// appended to a file with one sync for all that wait.
+// appended to a file with one sync for all that wait. scaling/durable-record is how the cost of one falls when many wait.
 func BenchCases() []bench.Case {
 	return []bench.Case{
 		{Name: "sqldb/write-1", New: func() (*bench.Loops, error) { return benchWrite(1) }},
 		{Name: "sqldb/write-128", New: func() (*bench.Loops, error) { return benchWrite(128) }},
+		bench.Scaling{Name: "scaling/durable-record", Sizes: []int{1, 8, 32, 128}, New: benchWrite, Exponent: -0.3}.Case(),
 	}
 }
 

@@ -4,12 +4,15 @@ import (
 	"bytes"
 	"compress/zlib"
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"time"
+
+	"github.com/klauspost/compress/flate"
 
 	"github.com/dojang-id/dojang/internal/bench"
 	"github.com/dojang-id/dojang/internal/keys"
@@ -19,16 +22,19 @@ const benchURI = "https://status.dojang.example/zQm2VxKqJ9bP4nT7/3"
 
 var benchTime = time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
 
-// BenchCases are the rows status/decode, status/lookup and status/publish-one (PERFORMANCE 4 row 8).
+// BenchCases are the rows status/decode, status/lookup and status/publish-one (PERFORMANCE 4 row 8), and how they grow.
 func BenchCases() []bench.Case {
 	return []bench.Case{
-		{Name: "status/decode", New: func() (*bench.Loops, error) { return benchDecode(1_000_000, 8) }},
-		{Name: "status/decode-10m", New: func() (*bench.Loops, error) { return benchDecode(10_000_000, 2) }, Full: true},
-		{Name: "status/lookup-10k", New: func() (*bench.Loops, error) { return benchLookup(10_000) }},
-		{Name: "status/lookup", New: func() (*bench.Loops, error) { return benchLookup(10_000_000) }},
+		{Name: "status/decode", New: func() (*bench.Loops, error) { return benchDecode(1_000_000, 8) }, Allocs: bench.AtMost(42)},
+		{Name: "status/decode/10m", New: func() (*bench.Loops, error) { return benchDecode(10_000_000, 2) }, Full: true},
+		{Name: "status/lookup", New: func() (*bench.Loops, error) { return benchLookup(10_000_000) }, Allocs: bench.AtMost(0)},
 		{Name: "status/publish-one", New: func() (*bench.Loops, error) { return benchPublish(10_000_000) }},
-		{Name: "status/publish-one-1m", New: func() (*bench.Loops, error) { return benchPublish(1_000_000) }, Full: true},
-		{Name: "status/publish-one-full-encode", New: func() (*bench.Loops, error) { return benchFullEncode(10_000_000) }, Full: true},
+		bench.Scaling{Name: "scaling/status-decode", Sizes: []int{100_000, 1_000_000}, Full: []int{10_000_000}, Exponent: 1.1,
+			New: func(n int) (*bench.Loops, error) { return benchDecode(uint64(n), 2) }}.Case(),
+		bench.Scaling{Name: "scaling/status-lookup", Sizes: []int{10_000, 1_000_000, 10_000_000}, Exponent: bench.Growth(3, 1e3),
+			New: func(n int) (*bench.Loops, error) { return benchLookup(uint64(n)) }}.Case(),
+		bench.Scaling{Name: "scaling/status-publish", Sizes: []int{1_000_000, 10_000_000}, Exponent: 0.75,
+			New: func(n int) (*bench.Loops, error) { return benchPublish(uint64(n)) }}.Case(),
 	}
 }
 
@@ -119,7 +125,8 @@ func payloadOf(token []byte) ([]byte, error) {
 	return base64.RawURLEncoding.AppendDecode(nil, token[first+1:last])
 }
 
-// benchLookup is a cached check: URI to list, index to status, no allocation.
+// benchLookup is a cached check: URI to list, index to status, no allocation; the floor reads the same value from the bare
+// bytes.
 func benchLookup(length uint64) (*bench.Loops, error) {
 	c, err := NewCache(CacheConfig{Load: func(context.Context, string) (Entry, error) { return Entry{}, ErrUnavailable }})
 	if err != nil {
@@ -143,6 +150,7 @@ func benchLookup(length uint64) (*bench.Loops, error) {
 	for i := range indices {
 		indices[i] = r.Uint64N(length)
 	}
+	raw := v.Raw()
 	const lookups = 1 << 10 // an op: one look-up alone would measure the loop
 	return &bench.Loops{
 		Op: func(i int) error {
@@ -165,11 +173,19 @@ func benchLookup(length uint64) (*bench.Loops, error) {
 			}
 			return nil
 		},
+		Floor: func(i int) error {
+			index := indices[i&(1<<16-1)]
+			if raw[index/4]>>(index%4*2)&3 == 3 {
+				return ErrMalformed
+			}
+			return nil
+		},
 		Per: lookups,
 	}, nil
 }
 
-// benchPublish flips one entry and makes the new list and root; signing it is the signer's cost.
+// benchPublish flips one entry and makes the new list and root; signing it is the signer's cost. The floor compresses the one
+// block that changed and hashes its chunk and the chunk's path.
 func benchPublish(length uint64) (*bench.Loops, error) {
 	v, err := benchValues(length, 1)
 	if err != nil {
@@ -180,7 +196,12 @@ func benchPublish(length uint64) (*bench.Loops, error) {
 		return nil, err
 	}
 	r := rand.New(rand.NewPCG(7, 7))
+	floor, err := benchPublishFloor(v)
+	if err != nil {
+		return nil, err
+	}
 	return &bench.Loops{
+		Floor: floor,
 		Op: func(i int) error {
 			if err := p.Set(r.Uint64N(length), Status(i&1)); err != nil {
 				return err
@@ -209,19 +230,29 @@ func benchPublish(length uint64) (*bench.Loops, error) {
 	}, nil
 }
 
-// benchFullEncode is what publish-one replaces: compress and hash everything.
-func benchFullEncode(length uint64) (*bench.Loops, error) {
-	v, err := benchValues(length, 1)
+func benchPublishFloor(v Values) (func(int) error, error) {
+	deflate, err := flate.NewWriter(nil, deflateLevel)
 	if err != nil {
 		return nil, err
 	}
-	return &bench.Loops{Op: func(int) error {
-		if _, err := Deflate(v.Raw()); err != nil {
+	raw := v.Raw()
+	blocks := max(len(raw)/blockSize, 1)
+	var out bytes.Buffer
+	return func(i int) error {
+		from := i % blocks * blockSize
+		block := raw[from:min(from+blockSize, len(raw))]
+		out.Reset()
+		deflate.Reset(&out)
+		if _, err := deflate.Write(block); err != nil {
 			return err
 		}
-		if v.Root() == [32]byte{} {
+		sum := sha256.Sum256(block[:min(len(block), ChunkSize)])
+		for n := len(raw) / ChunkSize; n > 0; n /= 2 {
+			sum = sha256.Sum256(append(sum[:], sum[:]...))
+		}
+		if sum == ([32]byte{}) {
 			return ErrMalformed
 		}
-		return nil
-	}}, nil
+		return deflate.Flush()
+	}, nil
 }

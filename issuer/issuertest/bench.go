@@ -24,58 +24,22 @@ import (
 // at once on connections kept alive. Offers are made, and the wallet's keys and proofs signed, outside of the measured
 // time; what is left of the wallet is a thin client, which the floor has as well. The floor is PERFORMANCE.md 3(i) and
 // CONTRACT.md, done in the same run: three bare requests with bodies of the same size, per copy a proof parsed and
-// verified, 20 disclosures, a payload, a signature and its verification, and two durable writes.
+// verified, 20 disclosures, a payload, a signature and its verification, and two durable writes. p50 and p99 are those of
+// single flows.
 func BenchCases() []bench.Case {
-	return []bench.Case{benchCase("oid4vci/preauth-e2e", 1, nil), benchCase("oid4vci/batch10", 10, nil)}
-}
-
-// BenchRows measures the same with the latencies of single flows (p50, p99 at 16 at once).
-func BenchRows(ctx context.Context, area string, _ bool, yield func(bench.Row) error) error {
-	for _, c := range []struct {
-		name string
-		n    int
-	}{{"oid4vci/preauth-e2e", 1}, {"oid4vci/batch10", 10}} {
-		if !strings.HasPrefix(c.name, area) {
-			continue
-		}
-		lat := &latencies{}
-		row, err := bench.Measure(ctx, benchCase(c.name, c.n, lat), 300*time.Millisecond)
-		if err != nil {
-			return err
-		}
-		row.P50Ms, row.P99Ms = bench.Quantile(lat.ms, 0.5), bench.Quantile(lat.ms, 0.99)
-		if err := yield(row); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-type latencies struct {
-	mu sync.Mutex
-	ms []float64
-}
-
-func (l *latencies) add(d time.Duration) {
-	if l == nil {
-		return
-	}
-	l.mu.Lock()
-	l.ms = append(l.ms, float64(d)/1e6)
-	l.mu.Unlock()
+	return []bench.Case{benchCase("oid4vci/preauth-e2e", 1), benchCase("oid4vci/batch10", 10)}
 }
 
 // benchWidth flows run at once, so that durable writes join as they do under load.
 const benchWidth = 16
 
-func benchCase(name string, copies int, lat *latencies) bench.Case {
+func benchCase(name string, copies int) bench.Case {
 	return bench.Case{Name: name, New: func() (*bench.Loops, error) {
-		b, err := newFlows(copies, lat)
+		b, err := newFlows(copies)
 		if err != nil {
 			return nil, err
 		}
-		l := &bench.Loops{Op: b.op, Floor: b.floorOne, Corrupt: b.corrupt, Per: benchWidth * copies, Close: b.close}
-		return l, nil
+		return &bench.Loops{Op: b.op, Floor: b.floorOne, Corrupt: b.corrupt, Per: benchWidth * copies, Latencies: b.took.Ms, Close: b.close}, nil
 	}}
 }
 
@@ -83,7 +47,7 @@ func benchCase(name string, copies int, lat *latencies) bench.Case {
 type flows struct {
 	*Kit
 	copies  int
-	lat     *latencies
+	took    bench.Latencies
 	tickets chan ticket
 	dir     string
 	wires   []*wire // benchWidth to the issuer
@@ -96,12 +60,12 @@ type ticket struct {
 	token, credential []byte
 }
 
-func newFlows(copies int, lat *latencies) (*flows, error) {
+func newFlows(copies int) (*flows, error) {
 	dir, err := os.MkdirTemp("", "dojang-bench")
 	if err != nil {
 		return nil, err
 	}
-	b := &flows{copies: copies, lat: lat, dir: dir, tickets: make(chan ticket, 1<<16)}
+	b := &flows{copies: copies, dir: dir, tickets: make(chan ticket, 1<<16)}
 	ctx := context.Background()
 	b.Kit, err = New(ctx, KitConfig{
 		DB: "sqlite://" + filepath.Join(dir, "issuer.db"), Limits: web.Limits{TokenPerIP: 1e6, TokenAll: 1e6, OfferPerIP: 1e6, PerGrant: 1e6},
@@ -215,7 +179,7 @@ func (b *flows) op(int) error {
 	}
 	return parallel(benchWidth, func(worker int) error {
 		start := time.Now()
-		defer func() { b.lat.add(time.Since(start)) }()
+		defer func() { b.took.Add(time.Since(start)) }()
 		_, err := b.flow(b.wires[worker], <-b.tickets)
 		return err
 	})

@@ -22,37 +22,50 @@ import (
 	"github.com/dojang-id/dojang/registry/chain"
 )
 
-// BenchRows measures registry/write-1, registry/write-4 and registry/commit-latency-4 on real networks in this process.
+// BenchCases are the rows of whole networks in this process.
 //
-// The floor of a write is the engine's own key-value example on the same build and settings with transactions of the same
-// size, plus, on each validator, one signature and one tree set an operation. ns_op and floor_ns are CPU time of the whole process
-// for one operation; per_s is operations a second of wall clock.
-func BenchRows(ctx context.Context, full bool, yield func(bench.Row)) error {
-	primitives, err := measurePrimitives()
-	if err != nil {
-		return err
-	}
-	sizes := map[int]int{1: 10_000, 4: 4_000} // operations a round
-	if full {
-		sizes = map[int]int{1: 40_000, 4: 20_000}
-	}
-	for _, w := range []writeBench{
-		{name: "registry/write-1", validators: 1, together: 1, callers: 512, operations: sizes[1]},
-		{name: "registry/write-4", validators: 4, together: maxBatch, callers: 16, operations: sizes[4]},
-	} {
-		row, err := w.measure(ctx, primitives)
-		if err != nil {
-			return fmt.Errorf("%s: %w", w.name, err)
+// registry/write-1 and registry/write-4: the floor is the engine's own key-value example on the same build and settings with
+// transactions of the same size, plus, on each validator, one signature and one tree set an operation. ns_op and floor_ns
+// are CPU time of the whole process for one operation; per_s is operations a second of wall clock.
+//
+// registry/commit-latency-4: one operation at a time; p50 and p99 from submission to FinalizeBlock on the submitting node,
+// provable_ms to the header that proves it. The floor is the same on the engine's example.
+//
+// registry/catch-up: from an empty home to a node that runs, by state sync of so many DIDs; ns_op is CPU time a
+// DID, the floor is the SHA-256 of the snapshot's bytes. It also tells the bytes of state a DID.
+//
+// scaling/write: one operation on disk among 10,000 and among 1,000,000 DIDs.
+func BenchCases() []bench.Case {
+	writes := func(w writeBench) func(context.Context, bench.Options) (bench.Row, error) {
+		return func(ctx context.Context, o bench.Options) (bench.Row, error) {
+			if o.Full {
+				w.operations *= 5
+			}
+			return w.measure(ctx)
 		}
-		yield(row)
 	}
-	row, err := measureLatency(ctx, 500)
-	if err != nil {
-		return fmt.Errorf("registry/commit-latency-4: %w", err)
+	catchUp := func(count int) func(context.Context, bench.Options) (bench.Row, error) {
+		return func(ctx context.Context, _ bench.Options) (bench.Row, error) { return measureCatchUp(ctx, count) }
 	}
-	yield(row)
-	return nil
+	return []bench.Case{
+		{Name: "registry/write-1", Long: true, Whole: writes(writeBench{validators: 1, together: 1, callers: 512, operations: 8000})},
+		{Name: "registry/write-4", Long: true, Whole: writes(writeBench{validators: 4, together: maxBatch, callers: 16, operations: 4000})},
+		{Name: "registry/commit-latency-4", Long: true, Whole: func(ctx context.Context, _ bench.Options) (bench.Row, error) {
+			return measureLatency(ctx, 500)
+		}},
+		{Name: "registry/catch-up", Long: true, Whole: catchUp(10_000)},
+		{Name: "registry/catch-up/1e6", Full: true, Whole: catchUp(1_000_000)},
+		{Name: "scaling/write", Full: true, Whole: func(ctx context.Context, o bench.Options) (bench.Row, error) {
+			return measureGrowth(ctx, []int{10_000, 1_000_000}, o.Full)
+		}},
+	}
 }
+
+// networkRounds alternate; each begins with new networks, both of an empty state.
+const networkRounds = 5
+
+// benchCacheNodes: a production node keeps the upper part of the tree of organisations in memory.
+const benchCacheNodes = 400_000
 
 // primitives are CPU nanoseconds.
 type primitives struct{ verify, set float64 }
@@ -94,32 +107,31 @@ func measurePrimitives() (primitives, error) {
 		}
 		return nil
 	}
-	if err := set(0, 20_000); err != nil {
+	if err := set(0, 8_000); err != nil {
 		return p, err
 	}
 	began = bench.CPUTime()
-	if err := set(20_000, 24_000); err != nil {
+	if err := set(8_000, 10_000); err != nil {
 		return p, err
 	}
-	p.set = float64(bench.CPUTime()-began) / 4000
+	p.set = float64(bench.CPUTime()-began) / 2000
 	return p, tree.Close()
 }
 
 type writeBench struct {
-	name                          string
 	validators, together, callers int
 	operations                    int // a round
 }
 
-func (w writeBench) measure(ctx context.Context, p primitives) (bench.Row, error) {
+func (w writeBench) measure(ctx context.Context) (bench.Row, error) {
 	dir, err := os.MkdirTemp("", "dojang-bench-")
 	if err != nil {
 		return bench.Row{}, err
 	}
 	defer os.RemoveAll(dir)
-	var ours, floors, perS []float64
-	for round := range bench.Rounds { // a new pair of networks each round: both begin with an empty state
-		o, wall, err := w.ours(ctx, filepath.Join(dir, fmt.Sprint("ours-", round)))
+	var ours, floors, perS, verify, set, stored []float64
+	for round := range networkRounds {
+		o, err := w.ours(ctx, filepath.Join(dir, fmt.Sprint("ours-", round)))
 		if err != nil {
 			return bench.Row{}, err
 		}
@@ -127,44 +139,68 @@ func (w writeBench) measure(ctx context.Context, p primitives) (bench.Row, error
 		if err != nil {
 			return bench.Row{}, err
 		}
-		ours, perS = append(ours, o), append(perS, wall)
+		p, err := measurePrimitives()
+		if err != nil {
+			return bench.Row{}, err
+		}
+		ours, perS, stored = append(ours, o.nsOp), append(perS, o.perS), append(stored, o.bytes)
 		floors = append(floors, f+float64(w.validators)*(p.verify+p.set))
+		verify, set = append(verify, p.verify), append(set, p.set)
 	}
-	row := bench.Row{Name: w.name, N: w.operations, NsOp: bench.Median(ours), FloorNs: bench.Median(floors),
-		PerS: bench.Median(perS), Rounds: bench.Rounds, Extra: map[string]float64{"verify_ns": p.verify, "tree_set_ns": p.set}}
-	row.Ratio = row.NsOp / row.FloorNs
+	row := bench.RowOf("", ours, floors)
+	row.N, row.PerS = w.operations, bench.Median(perS)
+	row.Set("verify_ns", bench.Median(verify))
+	row.Set("tree_set_ns", bench.Median(set))
+	row.Set("bytes_a_registration", bench.Median(stored)) // state, its kept versions, and blocks
 	return row, nil
 }
 
+// written is what one round of writes gave.
+type written struct {
+	nsOp, perS float64
+	bytes      float64 // on one node's disk for one operation
+}
+
 // ours submits operations signed beforehand through the gateways; one with a bent signature must be refused.
-func (w writeBench) ours(ctx context.Context, dir string) (nsOp, perS float64, err error) {
+func (w writeBench) ours(ctx context.Context, dir string) (out written, err error) {
 	l, err := NewLocalnet(LocalnetConfig{Dir: dir, Validators: w.validators, Heartbeat: 10 * time.Second,
-		Chain: chain.Config{CacheNodes: 400_000}}) // a production node keeps the whole tree of organisations in memory
+		Chain: chain.Config{CacheNodes: benchCacheNodes}})
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
 	operations, err := signedCreates(l.Nodes[0], w.operations+1)
 	if err != nil {
-		return 0, 0, err
+		return out, err
 	}
+	if err := l.Start(ctx); err != nil {
+		return out, err
+	}
+	defer func() {
+		err = errors.Join(err, l.Stop(ctx))
+		if err == nil {
+			var total int64
+			total, err = size(filepath.Join(l.Nodes[0].cfg.Home, dataDir))
+			out.bytes = float64(total) / float64(w.operations)
+		}
+	}()
 	corrupt := operations[w.operations]
 	corrupt[len(corrupt)-1] ^= 1
-	if err := l.Start(ctx); err != nil {
-		return 0, 0, err
+	if o, err := l.Nodes[0].Submit(ctx, corrupt); err != nil || o[0].Code == string(registry.CodeOK) {
+		return out, fmt.Errorf("void: a corrupted operation was accepted (%w)", err)
 	}
-	defer func() { err = errors.Join(err, l.Stop(ctx)) }()
-	if out, err := l.Nodes[0].Submit(ctx, corrupt); err != nil || out[0].Code == string(registry.CodeOK) {
-		return 0, 0, fmt.Errorf("void: a corrupted operation was accepted (%w)", err)
-	}
+	return w.submit(ctx, l.Nodes, operations[:w.operations])
+}
+
+func (w writeBench) submit(ctx context.Context, nodes []*Node, operations [][]byte) (written, error) {
 	var next atomic.Int64
 	work := func(worker int) error {
-		n := l.Nodes[worker%len(l.Nodes)]
+		n := nodes[worker%len(nodes)]
 		for {
 			from := int(next.Add(int64(w.together))) - w.together
-			if from >= w.operations {
+			if from >= len(operations) {
 				return nil
 			}
-			out, err := n.Submit(ctx, operations[from:min(from+w.together, w.operations)]...)
+			out, err := n.Submit(ctx, operations[from:min(from+w.together, len(operations))]...)
 			if err != nil {
 				return err
 			}
@@ -177,9 +213,10 @@ func (w writeBench) ours(ctx context.Context, dir string) (nsOp, perS float64, e
 	}
 	cpu, began := bench.CPUTime(), time.Now()
 	if err := together(w.callers, work); err != nil {
-		return 0, 0, err
+		return written{}, err
 	}
-	return float64(bench.CPUTime()-cpu) / float64(w.operations), float64(w.operations) / time.Since(began).Seconds(), nil
+	n := float64(len(operations))
+	return written{nsOp: float64(bench.CPUTime()-cpu) / n, perS: n / time.Since(began).Seconds()}, nil
 }
 
 func together(workers int, work func(worker int) error) error {
@@ -200,7 +237,10 @@ func (k ed25519Signer) Sign(message []byte) ([]byte, error) {
 }
 
 // signedCreates makes distinct create operations, each of its own key.
-func signedCreates(n *Node, count int) ([][]byte, error) {
+func signedCreates(n *Node, count int) ([][]byte, error) { return keyedCreates(n, count, "") }
+
+// keyedCreates adds a verification key of that name; "": none.
+func keyedCreates(n *Node, count int, kid string) ([][]byte, error) {
 	out := make([][]byte, count)
 	for i := range out {
 		public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -212,8 +252,11 @@ func signedCreates(n *Node, count int) ([][]byte, error) {
 			return nil, err
 		}
 		next := registry.HashOf(binary.BigEndian.AppendUint64(nil, uint64(i)))
-		recovery := registry.HashOf(next[:])
-		op := registry.Operation{Network: n.Network(), ChainID: n.ChainID(), Body: &registry.CreateBody{Op: key, Next: next, Recovery: recovery}}
+		body := &registry.CreateBody{Op: key, Next: next, Recovery: registry.HashOf(next[:])}
+		if kid != "" {
+			body.Keys = []registry.NewKey{{ID: kid, Use: registry.UseAssertion, Key: key}}
+		}
+		op := registry.Operation{Network: n.Network(), ChainID: n.ChainID(), Body: body}
 		if out[i], err = op.Sign(registry.SigningKey{Role: registry.RoleOp, Public: key, Signer: ed25519Signer(private)}); err != nil {
 			return nil, err
 		}

@@ -51,93 +51,157 @@ func (a *exampleApp) Query(context.Context, *abci.RequestQuery) (*abci.ResponseQ
 	return &abci.ResponseQuery{}, nil
 }
 
-// example runs the engine's example under our settings with transactions as large as ours.
+// An exampleNet runs the engine's example under our settings.
+type exampleNet struct {
+	apps    []*exampleApp
+	engines []*engine
+}
+
+func startExample(dir string, validators int) (*exampleNet, error) {
+	l, err := NewLocalnet(LocalnetConfig{Dir: dir, Validators: validators, Heartbeat: 10 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	x := &exampleNet{}
+	for _, n := range l.Nodes {
+		if err := x.add(n); err != nil {
+			return nil, errors.Join(err, x.stop(context.Background()))
+		}
+	}
+	return x, nil
+}
+
+func (x *exampleNet) add(n *Node) error {
+	signer, err := loadSigner(n.cfg.Home, false)
+	if err != nil {
+		return err
+	}
+	app := &exampleApp{Application: kvstore.NewPersistentApplication(n.cfg.Home + "/data"), more: make(chan struct{}, 1)}
+	g := *n.genesis
+	g.AppState = nil
+	e, err := openEngine(engineConfig{Home: n.cfg.Home, App: app, Genesis: &g, Signer: signer, NodeKey: n.peer, Listen: n.cfg.Listen,
+		Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return err
+	}
+	if err := e.start(); err != nil {
+		return err
+	}
+	x.apps, x.engines = append(x.apps, app), append(x.engines, e)
+	return nil
+}
+
+func (x *exampleNet) stop(ctx context.Context) (err error) {
+	for _, e := range x.engines {
+		err = errors.Join(err, e.stop(ctx))
+	}
+	return err
+}
+
+// executed waits until the first node has executed so many transactions.
+func (x *exampleNet) executed(ctx context.Context, count int) error {
+	for x.apps[0].executed() < count {
+		if err := x.block(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (x *exampleNet) block(ctx context.Context) error {
+	select {
+	case <-x.apps[0].more:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const operationBytes = 330 // of a create operation
+
+func exampleTx(i, operations int) types.Tx {
+	return types.Tx(fmt.Sprint("key", i, "=", hex.EncodeToString([]byte{byte(i)}), strings.Repeat("x", operationBytes*operations)))
+}
+
+// example executes transactions as large as ours; CPU nanoseconds an operation.
 func (w writeBench) example(ctx context.Context, dir string) (nsOp float64, err error) {
-	l, err := NewLocalnet(LocalnetConfig{Dir: dir, Validators: w.validators, Heartbeat: 10 * time.Second})
+	x, err := startExample(dir, w.validators)
 	if err != nil {
 		return 0, err
 	}
-	var apps []*exampleApp
-	var engines []*engine
-	defer func() {
-		for _, e := range engines {
-			err = errors.Join(err, e.stop(ctx))
-		}
-	}()
-	for _, n := range l.Nodes {
-		signer, err := loadSigner(n.cfg.Home, false)
-		if err != nil {
-			return 0, err
-		}
-		app := &exampleApp{Application: kvstore.NewPersistentApplication(n.cfg.Home + "/data"), more: make(chan struct{}, 1)}
-		g := *n.genesis
-		g.AppState = nil
-		e, err := openEngine(engineConfig{Home: n.cfg.Home, App: app, Genesis: &g, Signer: signer, NodeKey: n.peer, Listen: n.cfg.Listen,
-			Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), Logger: slog.New(slog.DiscardHandler)})
-		if err != nil {
-			return 0, err
-		}
-		if err := e.start(); err != nil {
-			return 0, err
-		}
-		apps, engines = append(apps, app), append(engines, e)
-	}
-	const operationBytes = 330
-	fill := strings.Repeat("x", operationBytes*w.together)
+	defer func() { err = errors.Join(err, x.stop(ctx)) }()
 	count := w.operations / w.together
 	cpu := bench.CPUTime()
 	for i := range count {
-		tx := types.Tx(fmt.Sprint("key", i, "=", hex.EncodeToString([]byte{byte(i)}), fill))
+		tx := exampleTx(i, w.together)
 		for {
-			err := engines[i%len(engines)].node.Mempool().CheckTx(tx, nil, mempl.TxInfo{})
+			err := x.engines[i%len(x.engines)].node.Mempool().CheckTx(tx, nil, mempl.TxInfo{})
 			if err == nil {
 				break
 			}
 			if !errors.As(err, new(mempl.ErrMempoolIsFull)) {
 				return 0, err
 			}
-			select {
-			case <-apps[0].more:
-			case <-ctx.Done():
-				return 0, ctx.Err()
+			if err := x.block(ctx); err != nil {
+				return 0, err
 			}
 		}
 	}
-	for apps[0].executed() < count {
-		select {
-		case <-apps[0].more:
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
+	if err := x.executed(ctx, count); err != nil {
+		return 0, err
 	}
 	return float64(bench.CPUTime()-cpu) / float64(count*w.together), nil
 }
 
-// measureLatency submits one operation at a time to four validators: from submission to the block that executes it on the
-// submitting node, and to the header that proves it; beside it the same with the engine's own intervals.
-func measureLatency(ctx context.Context, samples int) (bench.Row, error) {
-	commit, provable, err := latencies(ctx, samples, false)
-	if err != nil {
-		return bench.Row{}, err
-	}
-	slow, _, err := latencies(ctx, 10, true)
-	if err != nil {
-		return bench.Row{}, err
-	}
-	return bench.Row{Name: "registry/commit-latency-4", N: samples, NsOp: bench.Median(commit) * 1e6, P50Ms: bench.Median(commit),
-		P99Ms: bench.Quantile(commit, 0.99), Rounds: 1, Extra: map[string]float64{"provable_ms": bench.Median(provable),
-			"provable_p99_ms": bench.Quantile(provable, 0.99), "engine_default_p50_ms": bench.Median(slow)}}, nil
+// latencySample is one network's answers, one operation at a time: milliseconds, and CPU nanoseconds an operation.
+type latencySample struct {
+	commit, provable []float64
+	nsOp             float64
 }
 
-func latencies(ctx context.Context, samples int, engineP2P bool) (commit, provable []float64, err error) {
+// measureLatency alternates our network and the example, and tells what the engine's own intervals would give.
+func measureLatency(ctx context.Context, samples int) (bench.Row, error) {
+	var ours, floors []float64
+	var all, example latencySample
+	for range networkRounds {
+		s, err := latencies(ctx, samples/networkRounds, false)
+		if err != nil {
+			return bench.Row{}, err
+		}
+		x, err := exampleLatencies(ctx, samples/networkRounds)
+		if err != nil {
+			return bench.Row{}, err
+		}
+		ours, floors = append(ours, s.nsOp), append(floors, x.nsOp)
+		all.commit, all.provable = append(all.commit, s.commit...), append(all.provable, s.provable...)
+		example.commit = append(example.commit, x.commit...)
+	}
+	slow, err := latencies(ctx, 10, true)
+	if err != nil {
+		return bench.Row{}, err
+	}
+	row := bench.RowOf("", ours, floors)
+	row.N, row.PerS = len(all.commit), 0
+	row.Latency(all.commit)
+	row.Set("provable_ms", bench.Median(all.provable))
+	row.Set("provable_p99_ms", bench.Quantile(all.provable, 0.99))
+	row.Set("example_p50_ms", bench.Median(example.commit))
+	row.Set("example_p99_ms", bench.Quantile(example.commit, 0.99))
+	row.Set("engine_default_p50_ms", bench.Median(slow.commit))
+	return row, nil
+}
+
+const warmLatencies = 3
+
+func latencies(ctx context.Context, samples int, engineP2P bool) (out latencySample, err error) {
 	dir, err := os.MkdirTemp("", "dojang-bench-")
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	defer os.RemoveAll(dir)
 	l, err := NewLocalnet(LocalnetConfig{Dir: dir, Validators: 4, Heartbeat: 10 * time.Second, engineP2P: engineP2P})
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	n := l.Nodes[0]
 	executed := make(chan time.Time, 64)
@@ -147,26 +211,65 @@ func latencies(ctx context.Context, samples int, engineP2P bool) (commit, provab
 		default:
 		}
 	}
-	const warm = 3
-	operations, err := signedCreates(n, samples+warm)
+	operations, err := signedCreates(n, samples+warmLatencies)
 	if err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	if err := l.Start(ctx); err != nil {
-		return nil, nil, err
+		return out, err
 	}
 	defer func() { err = errors.Join(err, l.Stop(ctx)) }()
+	var cpu time.Duration
 	for i, op := range operations {
+		if i == warmLatencies {
+			cpu = bench.CPUTime()
+		}
 		began := time.Now()
 		if _, err := n.Submit(ctx, op); err != nil {
-			return nil, nil, err
+			return out, err
 		}
 		proved := time.Now()
 		at := <-executed
-		if i >= warm {
-			commit = append(commit, at.Sub(began).Seconds()*1000)
-			provable = append(provable, proved.Sub(began).Seconds()*1000)
+		if i >= warmLatencies {
+			out.commit = append(out.commit, at.Sub(began).Seconds()*1000)
+			out.provable = append(out.provable, proved.Sub(began).Seconds()*1000)
 		}
 	}
-	return commit, provable, nil
+	out.nsOp = float64(bench.CPUTime()-cpu) / float64(samples)
+	return out, nil
+}
+
+// exampleLatencies gives each transaction the time for its proof block too, as ours take it.
+func exampleLatencies(ctx context.Context, samples int) (out latencySample, err error) {
+	dir, err := os.MkdirTemp("", "dojang-bench-")
+	if err != nil {
+		return out, err
+	}
+	defer os.RemoveAll(dir)
+	x, err := startExample(dir, 4)
+	if err != nil {
+		return out, err
+	}
+	defer func() { err = errors.Join(err, x.stop(ctx)) }()
+	var cpu time.Duration
+	for i := range samples + warmLatencies {
+		if i == warmLatencies {
+			cpu = bench.CPUTime()
+		}
+		began := time.Now()
+		if err := x.engines[0].node.Mempool().CheckTx(exampleTx(i, 1), nil, mempl.TxInfo{}); err != nil {
+			return out, err
+		}
+		if err := x.executed(ctx, i+1); err != nil {
+			return out, err
+		}
+		if i >= warmLatencies {
+			out.commit = append(out.commit, time.Since(began).Seconds()*1000)
+		}
+		if err := x.block(ctx); err != nil { // the one that carries the new app hash
+			return out, err
+		}
+	}
+	out.nsOp = float64(bench.CPUTime()-cpu) / float64(samples)
+	return out, nil
 }

@@ -43,6 +43,7 @@ type flow struct {
 	mu      sync.Mutex
 	answers []stocked
 	used    int // of them since the last refill
+	took    bench.Latencies
 }
 
 // benchFlow times the verifier's three requests of a flow. The answers that it gets were made by a wallet before, for
@@ -60,8 +61,8 @@ func benchFlow() (*bench.Loops, error) {
 	a := newArithmetic()
 	body := strings.Repeat("A", 4300)
 	return &bench.Loops{
-		Per: benchCallers,
-		Op:  func(int) error { return together(f.serveOne) },
+		Per: benchCallers, Latencies: f.took.Ms,
+		Op: func(int) error { return together(f.serveOne) },
 		Floor: func(int) error {
 			for range 3 {
 				if err := f.trip(f.bare.URL, body); err != nil {
@@ -137,6 +138,8 @@ func (f *flow) serveOne() error {
 	if err != nil {
 		return err
 	}
+	began := time.Now()
+	defer func() { f.took.Add(time.Since(began)) }()
 	link, err := f.create()
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/bench"
 	"github.com/dojang-id/dojang/verifier/verifiertest"
 )
 
@@ -30,28 +31,5 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// TestBenchCases runs each body once: a row must do its work and refuse its corrupted input.
-func TestBenchCases(t *testing.T) {
-	for _, c := range verifiertest.BenchCases() {
-		t.Run(c.Name, func(t *testing.T) {
-			l, err := c.New()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if l.Close != nil {
-				defer l.Close()
-			}
-			for i := range 3 {
-				if err := l.Op(i); err != nil {
-					t.Fatal(err)
-				}
-				if err := l.Floor(i); err != nil {
-					t.Fatal(err)
-				}
-				if err := l.Corrupt(i); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
-}
+// A measured operation is a tested one.
+func TestBenchCases(t *testing.T) { bench.Check(t, verifiertest.BenchCases()) }

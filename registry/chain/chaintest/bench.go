@@ -1,9 +1,7 @@
 package chaintest
 
 import (
-	"context"
 	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
@@ -11,34 +9,57 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/cosmos/iavl"
-	iavldb "github.com/cosmos/iavl/db"
 
 	"github.com/dojang-id/dojang/internal/bench"
 	"github.com/dojang-id/dojang/internal/keys"
-	"github.com/dojang-id/dojang/internal/sdjwt"
 	"github.com/dojang-id/dojang/registry"
-	"github.com/dojang-id/dojang/registry/chain"
 	"github.com/dojang-id/dojang/registry/evidence"
 )
 
-// BenchCases are the rows of the registry's core: proofs, Evidence, execution without an engine.
+// BenchCases are the rows of the registry's core: proofs, headers, Evidence, without engine and network.
 //
-// stapled/evidence-cold and -cached are a whole stapled check, offline: SD-JWT VC with 3 of 20 claims and key binding, under
-// Evidence of three keys (issuer's key, accreditation, status epoch) out of 100,000 with 4 validators. Cold, the floor is
-// its signatures: 2 P-256 and the 3 Ed25519 votes; with the header cached, the 2 P-256.
+// stapled/offline-verify is a whole stapled check: SD-JWT VC with 3 of 20 claims and key binding, under Evidence of three
+// keys (issuer's key, accreditation, status epoch) out of 100,000 with 4 validators; its floor is its signatures, 2 P-256
+// and the needed Ed25519 votes. /cached knows the header: the floor is the 2 P-256. /1, /20 and /100 are other numbers of
+// validators.
+//
+// registry/resolve+proof verifies one leaf's proof out of 100,000, parsing included, beside the SHA-256 of its path.
+//
+// registry/light-header is a header from bytes to trusted: its floor is the needed votes. /cached has seen the header: its
+// floor is hashing the header.
 func BenchCases() []bench.Case {
+	stapled := func(validators int, cached bool) func() (*bench.Loops, error) {
+		return func() (*bench.Loops, error) {
+			return evidenceLoops(StaplesConfig{Count: 256, Leaves: 100_000, Validators: validators}, cached)
+		}
+	}
+	proof := func(n int) func() (*bench.Loops, error) {
+		return func() (*bench.Loops, error) { return proofLoops(n) }
+	}
 	cases := []bench.Case{
-		{Name: "stapled/evidence-cold", New: func() (*bench.Loops, error) { return evidenceLoops(100_000, false) }},
-		{Name: "stapled/evidence-cached", New: func() (*bench.Loops, error) { return evidenceLoops(100_000, true) }},
-		{Name: "registry/execute", New: executeLoops},
+		{Name: "stapled/offline-verify", New: stapled(4, false), Allocs: bench.AtMost(200)},
+		{Name: "stapled/offline-verify/cached", New: stapled(4, true), Allocs: bench.AtMost(200)},
+		{Name: "stapled/offline-verify/1", New: stapled(1, false), Long: true},
+		{Name: "stapled/offline-verify/20", New: stapled(20, false), Long: true},
+		{Name: "stapled/offline-verify/100", New: stapled(100, false), Long: true},
+		{Name: "registry/resolve+proof", New: proof(1e5), Allocs: bench.AtMost(1)},
+		{Name: "registry/resolve+proof/1e3", New: proof(1e3)},
+		{Name: "registry/resolve+proof/1e4", New: proof(1e4)},
+		{Name: "registry/resolve+proof/1e6", New: proof(1e6), Full: true},
+		bench.Scaling{Name: "scaling/proof-verify", Sizes: []int{1e3, 1e4, 1e5}, Full: []int{1e6}, New: proofLoops, Exponent: bench.Growth(2.2, 1e3)}.Case(),
+		{Name: "registry/evidence-size", New: sizeLoops},
 	}
-	for _, n := range []int{1e3, 1e4, 1e5, 1e6} {
-		cases = append(cases, bench.Case{Name: fmt.Sprintf("registry/proof-verify-1e%d", len(fmt.Sprint(n))-1), Full: n > 1e5, New: func() (*bench.Loops, error) { return proofLoops(n) }})
+	for _, v := range []int{4, 20, 100} {
+		for _, cached := range []bool{false, true} {
+			name := fmt.Sprint("registry/light-header/", v)
+			if cached {
+				name += "/cached"
+			}
+			cases = append(cases, bench.Case{Name: name, New: func() (*bench.Loops, error) { return headerLoops(v, cached) }})
+		}
 	}
-	return cases
+	return append(cases, bench.Scaling{Name: "scaling/header-validators", Sizes: []int{1, 4, 20, 100}, Exponent: 1,
+		New: func(v int) (*bench.Loops, error) { return headerLoops(v, false) }}.Case())
 }
 
 // stopper is a TB for cases: what a test would call a failure, a case returns as an error.
@@ -70,149 +91,8 @@ func (s *stopper) run(f func()) (err error) {
 	return nil
 }
 
-// A Staple is a presentation and an Evidence of what it needs, out of a large state.
-type Staple struct {
-	Evidence     []byte
-	Presentation string // SD-JWT+KB
-	Trust        evidence.Trust
-	Now          time.Time
-	DID          registry.DID
-	Type         string
-	Votes        []ed25519Vote // what has to be verified cold
-}
-
-type ed25519Vote struct {
-	key       ed25519.PublicKey
-	message   []byte
-	signature []byte
-}
-
-const benchType = "urn:dojang:kr:resident-id:1"
-
-// NewStaples makes Evidence of issuer key, accreditation and status epoch for each of some agencies, under one head of
-// 4 validators, out of one state of n more leaves.
-func NewStaples(count, n int) ([]Staple, error) {
-	s := &stopper{}
-	defer s.close()
-	var out []Staple
-	err := s.run(func() {
-		c := New(s, Config{Validators: 4})
-		queries := make([]chain.Query, count)
-		issuers := make([]*benchIssuer, count)
-		for i := range queries {
-			a := c.Agency(fmt.Sprint("agency ", i))
-			issuers[i] = newBenchIssuer(s, a)
-			a.Accredit(benchType)
-			a.Epoch()
-			queries[i] = chain.Query{
-				Keys: []chain.KeyRef{{DID: a.DID, ID: benchKeyID}}, Status: []registry.DID{a.DID},
-				Accreditations: []chain.AccreditationRef{{DID: a.DID, Type: benchType}},
-			}
-		}
-		materials := make([]evidence.Material, count)
-		show := make([]map[string][]byte, count)
-		leaves := others(n)
-		seen := map[string]bool{}
-		for i, q := range queries {
-			materials[i] = c.Material(q)
-			show[i] = shownBy(s, c, materials[i], queries[i])
-			for k, v := range show[i] {
-				if !seen[k] {
-					seen[k] = true
-					leaves = append(leaves, bigLeaf{[]byte(k), v})
-				}
-			}
-		}
-		big := newBigTree(leaves)
-		head := c.Headers[len(c.Headers)-1]
-		root := big.root()
-		head.AppHash = root[:]
-		signed := c.Sign(head)
-		var votes []ed25519Vote
-		for j, v := range signed.Commit.Votes[:3] {
-			votes = append(votes, ed25519Vote{ed25519.PublicKey(c.Validators[j].Public()[10:]), signed.Commit.SignBytes(&head, v.Time), v.Signature})
-		}
-		for i, m := range materials {
-			tree, err := big.show(show[i])
-			if err != nil {
-				s.Fatal(err)
-			}
-			m.State.Tree, m.Headers = tree, []evidence.SignedHeader{signed}
-			b, err := evidence.Build(m)
-			if err != nil {
-				s.Fatal(err)
-			}
-			out = append(out, Staple{
-				Evidence: b, Presentation: issuers[i].present(s, c.Now()), Trust: c.Trust(), Now: c.Now(), DID: queries[i].Status[0],
-				Type: benchType, Votes: votes,
-			})
-		}
-	})
-	return out, err
-}
-
-// shownBy are the leaves that an Evidence shows.
-func shownBy(s *stopper, c *Chain, m evidence.Material, q chain.Query) map[string][]byte {
-	small, err := evidence.Build(m)
-	if err != nil {
-		s.Fatal(err)
-	}
-	f, err := evidence.Check(small, c.Trust(), c.Now())
-	if err != nil {
-		s.Fatal(err)
-	}
-	show := map[string][]byte{}
-	did := q.Status[0]
-	for _, k := range [][]byte{
-		registry.KeyFamily(did, benchKeyID).Latest(), registry.StatusFamily(did).Latest(),
-		registry.AccreditationFamily(did, benchType, 1).Latest(), registry.HeaderRootKey(),
-	} {
-		if show[string(k)], err = f.Get(k); err != nil {
-			s.Fatal(err)
-		}
-	}
-	return show
-}
-
-// A stapleChecker judges staples as a verifier does: parsed issuer keys are kept, verdicts are not.
-type stapleChecker struct {
-	headers evidence.HeaderCache
-	parsed  map[string]*keys.PublicKey
-}
-
-func (v *stapleChecker) check(s *Staple) error {
-	f, err := evidence.Checker{Trust: s.Trust, Headers: v.headers}.Check(s.Evidence, s.Now)
-	if err != nil {
-		return err
-	}
-	ctx := context.Background()
-	fact, _, err := f.Key(ctx, s.DID, benchKeyID, s.Now)
-	if err != nil {
-		return err
-	}
-	if a, _, err := f.Accreditation(ctx, s.DID, s.Type, s.Now); err != nil || !a.InForce(s.Now) {
-		return errors.Join(errors.New("not accredited"), err)
-	}
-	if _, _, err := f.StatusEpoch(ctx, s.DID); err != nil {
-		return err
-	}
-	key := v.parsed[string(fact.JWK)]
-	if key == nil {
-		if key, err = keys.ParseJWK(fact.JWK); err != nil {
-			return err
-		}
-		v.parsed[string(fact.JWK)] = key
-	}
-	token, err := sdjwt.Parse(s.Presentation)
-	if err != nil {
-		return err
-	}
-	_, err = token.Verify(key, sdjwt.Options{Now: s.Now, Required: []string{"iss"}, RequireKeyBinding: true, Audience: benchAudience, Nonce: benchNonce})
-	return err
-}
-
-func evidenceLoops(n int, cached bool) (*bench.Loops, error) {
-	staples, err := NewStaples(256, n)
+func evidenceLoops(cfg StaplesConfig, cached bool) (*bench.Loops, error) {
+	staples, err := NewStaples(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -232,15 +112,14 @@ func evidenceLoops(n int, cached bool) (*bench.Loops, error) {
 	if !cached {
 		twoP256 := floor
 		floor = func(i int) error {
-			for _, v := range staples[i%len(staples)].Votes {
-				if !ed25519.Verify(v.key, v.message, v.signature) {
-					return errors.New("a vote does not hold")
-				}
+			if err := verifyVotes(staples[i%len(staples)].Votes); err != nil {
+				return err
 			}
 			return twoP256(i)
 		}
 	}
 	return &bench.Loops{
+		Extra:   map[string]float64{"evidence_bytes": float64(len(staples[0].Evidence)), "presentation_bytes": float64(len(staples[0].Presentation))},
 		Floor:   floor,
 		Op:      func(i int) error { return v.check(&staples[i%len(staples)]) },
 		Corrupt: func(round int) error { return v.refuses(staples[round]) },
@@ -325,7 +204,8 @@ func proofLoops(n int) (*bench.Loops, error) {
 	}
 	var block [74]byte
 	return &bench.Loops{
-		Op: func(i int) error { return verify(trees[i%distinct]) },
+		Extra: map[string]float64{"proof_bytes": float64(len(trees[0]))},
+		Op:    func(i int) error { return verify(trees[i%distinct]) },
 		Floor: func(i int) error {
 			h := sha256.Sum256(value)
 			for range depth + 1 {
@@ -343,83 +223,4 @@ func proofLoops(n int) (*bench.Loops, error) {
 			return nil
 		},
 	}, nil
-}
-
-// executeLoops registers identifiers: 100 operations a transaction, 5 transactions a block; the unit is one operation,
-// the floor one Ed25519 verification and one set of the bare tree.
-func executeLoops() (*bench.Loops, error) {
-	const perTx, txs, blocks = 100, 5, 40
-	s := &stopper{}
-	var c *Chain
-	all := make([][][]byte, blocks)
-	reset := func() error { return s.run(func() { c = New(s, Config{}) }) }
-	if err := reset(); err != nil {
-		return nil, err
-	}
-	err := s.run(func() {
-		for b := range blocks {
-			for range txs {
-				ops := make([][]byte, perTx)
-				for i := range ops {
-					k := NewKey(fmt.Sprint("bench ", b, " ", c.nonce, " ", i))
-					commitment := k.Public().Hash()
-					commitment[5]++
-					recovery := commitment
-					recovery[5]++
-					ops[i] = c.Op(registry.Operation{Body: &registry.CreateBody{Op: k.Public(), Next: commitment, Recovery: recovery}}, k.As(registry.RoleOp))
-				}
-				all[b] = append(all[b], c.Tx(ops...))
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	key := NewKey("floor")
-	message := []byte("a message as long as an operation is, more or less, so that hashing it costs the same")
-	sig, err := key.Sign(message)
-	if err != nil {
-		return nil, err
-	}
-	tree := iavl.NewMutableTree(iavldb.NewMemDB(), 20_000, true, iavl.NewNopLogger())
-	next := 0
-	return &bench.Loops{
-		Per: perTx * txs,
-		Op: func(int) error {
-			if next == blocks {
-				next = 0
-				s.close()
-				s.cleanups = nil
-				if err := reset(); err != nil {
-					return err
-				}
-			}
-			txs := all[next]
-			next++
-			results, err := c.TryBlock(txs...)
-			if err == nil && (results[0].Code != registry.CodeOK || results[0].Operations[0].Code != string(registry.CodeOK)) {
-				err = errors.New("refused")
-			}
-			return err
-		},
-		Floor: func(i int) error { return executeFloor(tree, i, key.Public(), message, sig) },
-		Close: s.close,
-	}, nil
-}
-
-// executeFloor is timed per call; it has no Per of its own, so that one call is one operation.
-func executeFloor(tree *iavl.MutableTree, i int, key registry.PublicKey, message, sig []byte) error {
-	if err := key.Verify(message, sig); err != nil {
-		return err
-	}
-	id := registry.HashOf([]byte(fmt.Sprint(i)))
-	if _, err := tree.Set(id[:], message); err != nil {
-		return err
-	}
-	if i%500 == 499 {
-		if _, _, err := tree.SaveVersion(); err != nil {
-			return err
-		}
-	}
-	return nil
 }
