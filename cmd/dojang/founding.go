@@ -71,6 +71,7 @@ func (eco *ecosystem) foundOne(ctx context.Context, c *consortium, party string,
 	if err != nil {
 		return nil, err
 	}
+	f.network, f.host = demoNetwork, "localhost"
 	o, err := found(eco.sub(party), store, f)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ import (
 	"github.com/dojang-id/dojang/registry"
 )
 
-// An organisation of the demo: an agency, a company or the wallet provider, with its keys, its DID and its certificate.
+// An organisation: an agency, a company or the wallet provider, with its keys, its DID and its certificate.
 type organisation struct {
 	name    string // folder and tenant
 	display string
@@ -34,10 +34,12 @@ var demoNetwork = network{name: "demo", chainID: "dojang-demo-1"}
 
 // A founding says what an organisation is to be.
 type founding struct {
+	network       network
 	name, display string
 	use           registry.KeyUse
 	eku           []asn1.ObjectIdentifier
 	services      []registry.Service
+	host          string // DNS name in the certificate
 }
 
 // found makes the organisation's keys, its create operation and its certificates, or opens those that are there. Keys:
@@ -56,7 +58,7 @@ func found(dir string, store keys.Store, f founding) (*organisation, error) {
 		err = errors.Join(err, kerr)
 		return k
 	}
-	op := registry.Operation{Network: demoNetwork.name, ChainID: demoNetwork.chainID, Body: &registry.CreateBody{
+	op := registry.Operation{Network: f.network.name, ChainID: f.network.chainID, Body: &registry.CreateBody{
 		Op: public("op"), Next: public("next").Hash(), Recovery: public("recovery").Hash(),
 		Keys:     []registry.NewKey{{ID: kid, Use: f.use, Key: public(kid)}},
 		Services: f.services,
@@ -71,11 +73,11 @@ func found(dir string, store keys.Store, f founding) (*organisation, error) {
 	if o.create, err = op.Sign(registry.SigningKey{Role: registry.RoleOp, Public: public("op"), Signer: signer["op"]}); err != nil {
 		return nil, fmt.Errorf("create operation of %s: %w", f.name, err)
 	}
-	return o, o.certify(dir, signer["root"], f.eku)
+	return o, o.certify(dir, signer["root"], f)
 }
 
 // certify makes the root and the leaf once; later starts read them.
-func (o *organisation) certify(dir string, rootKey keys.Signer, eku []asn1.ObjectIdentifier) error {
+func (o *organisation) certify(dir string, rootKey keys.Signer, f founding) error {
 	rootFile, leafFile := filepath.Join(dir, o.name+"-root.pem"), filepath.Join(dir, o.name+"-leaf.pem")
 	if pem, err := os.ReadFile(leafFile); err == nil {
 		leaf, err := keys.ReadPEM(pem)
@@ -103,8 +105,8 @@ func (o *organisation) certify(dir string, rootKey keys.Signer, eku []asn1.Objec
 		return fmt.Errorf("root certificate of %s: %w", o.name, err)
 	}
 	leaf, err := authority.Issue(keys.LeafConfig{
-		CommonName: o.display, Organization: o.display, URI: string(o.did), DNS: []string{"localhost"},
-		Key: o.signer.Public(), NotBefore: now, NotAfter: now.AddDate(4, 0, 0), EKU: eku,
+		CommonName: o.display, Organization: o.display, URI: string(o.did), DNS: []string{f.host},
+		Key: o.signer.Public(), NotBefore: now, NotAfter: now.AddDate(4, 0, 0), EKU: f.eku,
 	})
 	if err != nil {
 		return fmt.Errorf("certificate of %s: %w", o.name, err)

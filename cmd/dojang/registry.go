@@ -30,6 +30,8 @@ type registryCmd struct {
 	Anchor  registryAnchorCmd  `cmd:"" help:"Anchor files in time through one's own node; each gets a receipt."`
 	Head    registryHeadCmd    `cmd:"" help:"Publish heads of the chain."`
 	Trust   registryTrustCmd   `cmd:"" help:"Write a trust file that begins at the newest header of one's own node."`
+
+	governanceCmds
 }
 
 // A nodeHome is the folder of one node:

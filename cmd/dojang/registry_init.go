@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -50,11 +52,7 @@ func (c *registryInitCmd) Run(e *env) error {
 		return err
 	}
 	if c.GeneratePassphrase {
-		random := make([]byte, 32)
-		if _, err := rand.Read(random); err != nil {
-			return err
-		}
-		if err := writeFile(home.path("passphrase"), []byte(hex.EncodeToString(random))); err != nil {
+		if err := generatePassphrase(home); err != nil {
 			return err
 		}
 	}
@@ -84,6 +82,18 @@ func (c *registryInitCmd) Run(e *env) error {
 	}
 	_, err = fmt.Fprintf(e.stdout, "%s\n  fingerprint %s\n", home.path("card.json"), fingerprint(raw))
 	return err
+}
+
+// generatePassphrase keeps a random one in the home, and one that is there.
+func generatePassphrase(home nodeHome) error {
+	if _, err := os.Stat(home.path("passphrase")); err == nil {
+		return nil
+	}
+	random := make([]byte, 32)
+	if _, err := rand.Read(random); err != nil {
+		return err
+	}
+	return writeFile(home.path("passphrase"), []byte(hex.EncodeToString(random)))
 }
 
 func (c *registryInitCmd) address(i int) string {
@@ -186,6 +196,9 @@ func (c *registryGenesisCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	if err := spread(validators); err != nil {
+		return err
+	}
 	genesis := node.Genesis{Time: time.Now().UTC().Truncate(time.Second), Validators: validators, Chain: chain.Genesis{
 		Format: chain.GenesisFormat, Network: c.Network, ChainID: c.ChainID, Development: len(members) == 1, Threshold: c.Threshold,
 		QuotaOps: c.QuotaOperations, QuotaBlocks: c.QuotaBlocks, EpochInterval: int64(c.EpochInterval / time.Second),
@@ -203,7 +216,31 @@ func (c *registryGenesisCmd) Run(e *env) error {
 	if err := writeFile(c.Out, raw); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %d members, %d of them decide, %d validators\n  fingerprint %s\n",
-		c.Out, len(members), c.Threshold, len(validators), fingerprint(raw))
+	if len(validators) < spreadFrom {
+		fmt.Fprintf(e.stderr, "dojang: with %d validators the network stops when one is lost; four or more survive that\n", len(validators))
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: %d members, %d of them decide, %d validators\n  a decision waits %s, votes are open for %s; %d members suspend at once, for %s\n  fingerprint %s\n",
+		c.Out, len(members), c.Threshold, len(validators), c.TimeLock, c.Voting, c.Emergency, c.EmergencyHold, fingerprint(raw))
 	return err
+}
+
+// spreadFrom is how many validators a network has that shall lose one: then nobody and no site has a third of the power.
+const spreadFrom = 4
+
+// spread names whoever would have a third; the chain refuses such a genesis, but does not say who it is.
+func spread(validators []node.Validator) error {
+	if len(validators) < spreadFrom {
+		return nil
+	}
+	at := map[string][]string{}
+	for _, v := range validators {
+		at[v.Site] = append(at[v.Site], v.Name)
+	}
+	for site, who := range at {
+		if site != "" && len(who)*3 >= len(validators) {
+			slices.Sort(who)
+			return fmt.Errorf("the site %s would hold %d of %d validators (%s): nobody and no site may have a third", site, len(who), len(validators), strings.Join(who, ", "))
+		}
+	}
+	return nil
 }

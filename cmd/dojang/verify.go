@@ -31,6 +31,7 @@ type verifyJSON struct {
 	KnownAt time.Time `json:"known_at,omitzero"`
 	Header  string    `json:"header,omitempty"`
 	Facts   []string  `json:"facts,omitempty"`
+	Says    []said    `json:"says,omitempty"` // the same in words
 	Error   string    `json:"error,omitempty"`
 }
 
@@ -66,14 +67,12 @@ func (c *verifyEvidence) Run(e *env) error {
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
 	head := facts.Head()
-	out := verifyJSON{OK: true, Network: trust.Network, Height: head.Height, KnownAt: head.KnownAt, Header: fmt.Sprintf("%x", facts.HeadHash()), Facts: facts.Keys()}
+	out := verifyJSON{OK: true, Network: trust.Network, Height: head.Height, KnownAt: head.KnownAt, Header: fmt.Sprintf("%x", facts.HeadHash()), Facts: facts.Keys(), Says: sayFacts(facts)}
 	if c.JSON {
 		return e.print(out)
 	}
 	fmt.Fprintf(e.stdout, "It holds: proven by block %d of %s, as known at %s.\n", out.Height, trust.ChainID, out.KnownAt.Format(time.RFC3339))
-	for _, f := range out.Facts {
-		fmt.Fprintln(e.stdout, "  ·", f)
-	}
+	fmt.Fprint(e.stdout, listed(out.Says))
 	return nil
 }
 

@@ -270,13 +270,18 @@ func showConsent(e *env, c *holder.Consent, lang string) {
 	}
 }
 
-// agree asks on the terminal; without one the answer is no.
+// agree asks for consent.
 func agree(e *env, lang string) bool {
+	text := map[string]string{"ko": "동의하고 보여 주기? [y/N] ", "en": "Agree and show? [y/N] "}
+	return confirmed(e, text[lang])
+}
+
+// confirmed asks on the terminal; without one the answer is no.
+func confirmed(e *env, question string) bool {
 	if info, err := os.Stdin.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return false
 	}
-	text := map[string]string{"ko": "동의하고 보여 주기? [y/N] ", "en": "Agree and show? [y/N] "}
-	fmt.Fprint(e.stdout, text[lang])
+	fmt.Fprint(e.stderr, question)
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
 	return err == nil && strings.EqualFold(strings.TrimSpace(line), "y")
 }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/light"
+)
+
+// registryEvidenceCmd saves what the chain proves, so that it can be checked without any server, by anybody, later.
+type registryEvidenceCmd struct {
+	chainFlags
+	Out      string   `arg:"" help:"File to write." type:"path"`
+	DID      string   `help:"Identifier that keys, types and purposes are of." name:"did"`
+	Key      []string `help:"Keys of it, by the part after #." placeholder:"NAME"`
+	Type     []string `help:"Its accreditations for credential types." placeholder:"TYPE"`
+	Purpose  []string `help:"Its registrations as a verifier." placeholder:"PURPOSE"`
+	Status   bool     `help:"Its newest status epoch."`
+	Metadata []string `help:"Digests of credential types' metadata; need no identifier." placeholder:"TYPE"`
+	Proposal []uint64 `help:"Proposals with their content and votes." placeholder:"N"`
+	Member   []string `help:"Members." placeholder:"ID"`
+	Rules    bool     `help:"The parameters of the network, and its validators."`
+	At       moment   `help:"Also how accreditations and registrations stood at that moment." placeholder:"MOMENT"`
+}
+
+func (c *registryEvidenceCmd) Run(e *env) error {
+	if err := mustBeNew(c.Out); err != nil {
+		return err
+	}
+	v, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	q, err := c.query(e, v)
+	if err != nil {
+		return err
+	}
+	facts, raw, err := v.light.Facts(e.ctx, q)
+	switch {
+	case errors.Is(err, light.ErrQuery):
+		return fmt.Errorf("nothing to prove, or more than %d things at once", light.MaxQueryKeys)
+	case err != nil:
+		return fmt.Errorf("ask the network: %w", err)
+	}
+	if err := writeFile(c.Out, raw); err != nil {
+		return err
+	}
+	said := sayFacts(facts)
+	if c.JSON {
+		return e.print(map[string]any{"file": c.Out, "bytes": len(raw), "known_block": facts.Head().Height, "known_at": facts.Head().KnownAt, "says": said})
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s: %d bytes, proven by block %d\n%s", c.Out, len(raw), facts.Head().Height, listed(said))
+	return err
+}
+
+func (c *registryEvidenceCmd) query(e *env, v *council) (light.Query, error) {
+	q := light.Query{Keys: c.Key, Purposes: c.Purpose, Status: c.Status, At: c.At.at}
+	var err error
+	if c.DID != "" {
+		if q.DID, err = v.identifier(c.DID); err != nil {
+			return q, err
+		}
+	}
+	for names, to := range map[*[]string]*[]string{&c.Type: &q.Types, &c.Metadata: &q.Metadata} {
+		for _, name := range *names {
+			vct, err := credentialType(name)
+			if err != nil {
+				return q, err
+			}
+			*to = append(*to, vct)
+		}
+	}
+	for _, id := range c.Member {
+		q.Leaves = append(q.Leaves, registry.MemberFamily(id).Latest())
+	}
+	if c.Rules {
+		q.Leaves = append(q.Leaves, registry.ParamsFamily().Latest(), registry.ValidatorsFamily().Latest())
+	}
+	for _, n := range c.Proposal {
+		p, err := v.proposal(e.ctx, n)
+		if err != nil {
+			return q, err
+		}
+		q.Leaves = append(q.Leaves, registry.ProposalFamily(n).Latest(), registry.ProposalContentKey(n))
+		for _, member := range slices.Concat(p.fact.Yes, p.fact.No) {
+			q.Leaves = append(q.Leaves, registry.VoteKey(n, member))
+		}
+	}
+	return q, nil
+}
