@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dojang-id/dojang/registry"
@@ -24,6 +25,7 @@ type Record struct {
 type documentJSON struct {
 	Context        []string     `json:"@context"`
 	ID             string       `json:"id"`
+	AlsoKnownAs    []string     `json:"alsoKnownAs,omitempty"`
 	Methods        []methodJSON `json:"verificationMethod,omitempty"`
 	Authentication []string     `json:"authentication,omitempty"`
 	Assertion      []string     `json:"assertionMethod,omitempty"`
@@ -45,10 +47,23 @@ type svcJSON struct {
 
 // Document is the DID document (W3C DID Core 1.0) as JSON; a deactivated DID has an empty one. Attestation and status
 // keys stand under verificationMethod only: for foreign readers an assertionMethod may sign credentials.
-func (r Record) Document() ([]byte, error) {
+func (r Record) Document() ([]byte, error) { return r.document(string(r.ID), nil) }
+
+// WebDocument is the same document under its did:web alias, WebAlias of a host, which names the registered DID as alsoKnownAs.
+func (r Record) WebDocument(alias string) ([]byte, error) {
+	return r.document(alias, []string{string(r.ID)})
+}
+
+// WebAlias is the did:web identifier of a DID at a host: its document is <host>/did/<id>/did.json (did:web, "Read").
+func WebAlias(host string, d registry.DID) string {
+	return "did:web:" + strings.ReplaceAll(host, ":", "%3A") + ":did:" + d.ID()
+}
+
+func (r Record) document(id string, also []string) ([]byte, error) {
 	d := documentJSON{
-		Context: []string{"https://www.w3.org/ns/did/v1", "https://w3id.org/security/suites/jws-2020/v1"},
-		ID:      string(r.ID),
+		Context:     []string{"https://www.w3.org/ns/did/v1", "https://w3id.org/security/suites/jws-2020/v1"},
+		ID:          id,
+		AlsoKnownAs: also,
 	}
 	for _, k := range r.Keys {
 		if !slices.Contains(r.DID.Keys, k.ID) {
@@ -58,8 +73,8 @@ func (r Record) Document() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		url := r.ID.URL(k.ID)
-		d.Methods = append(d.Methods, methodJSON{ID: url, Type: "JsonWebKey2020", Controller: string(r.ID), JWK: jwk})
+		url := id + "#" + k.ID
+		d.Methods = append(d.Methods, methodJSON{ID: url, Type: "JsonWebKey2020", Controller: id, JWK: jwk})
 		switch k.Fact.Use {
 		case registry.UseAssertion:
 			d.Assertion = append(d.Assertion, url)
@@ -70,7 +85,7 @@ func (r Record) Document() ([]byte, error) {
 	if r.DID.Deactivated == 0 {
 		for _, s := range r.Services {
 			if slices.Contains(r.DID.Services, s.ID) {
-				d.Services = append(d.Services, svcJSON{ID: r.ID.URL(s.ID), Type: s.Fact.Type, Endpoint: s.Fact.Endpoint})
+				d.Services = append(d.Services, svcJSON{ID: id + "#" + s.ID, Type: s.Fact.Type, Endpoint: s.Fact.Endpoint})
 			}
 		}
 	}

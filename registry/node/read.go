@@ -13,6 +13,7 @@ import (
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
+	"github.com/dojang-id/dojang/registry/did"
 	"github.com/dojang-id/dojang/registry/evidence"
 )
 
@@ -189,6 +190,21 @@ func (n *Node) Document(d registry.DID, v Version) (Document, error) {
 		return r.docs.get(d, func() (Document, error) { return r.document(d, v) })
 	}
 	return r.document(d, v)
+}
+
+// WebDocument is the newest document of a DID under its did:web alias at a host. Errors: as Document.
+func (n *Node) WebDocument(d registry.DID, host string) (Document, error) {
+	r := n.run.Load()
+	if r == nil {
+		return Document{}, ErrDown
+	}
+	record, err := r.machine.DID(d, 0)
+	if err != nil {
+		return Document{}, err
+	}
+	out := Document{Deactivated: record.DID.Deactivated != 0}
+	out.JSON, err = record.WebDocument(did.WebAlias(host, d))
+	return out, err
 }
 
 func (r *running) document(d registry.DID, v Version) (Document, error) {

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/node"
 )
@@ -97,6 +98,28 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.writeResolution(w, mediaType, resolution{Document: doc.JSON, About: doc.Metadata, deactivated: doc.Deactivated}, nil)
+}
+
+// webDocument answers GET /did/{id}/did.json of the status host: the did:web alias, for readers that know no other method.
+// There is no proof in it; who knows did:dojang resolves that, and never falls back to this (H30).
+func (s *Server) webDocument(w http.ResponseWriter, r *http.Request) {
+	did, err := registry.ParseDID("did:dojang:" + s.cfg.Node.Network() + ":" + r.PathValue("id"))
+	if err != nil {
+		s.fail(w, r, registry.ErrNotFound)
+		return
+	}
+	doc, err := s.cfg.Node.WebDocument(did, s.host)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	if doc.Deactivated {
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusGone, "deactivated", "the DID is deactivated"))
+		return
+	}
+	w.Header().Set("Content-Type", typeLDDocument)
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	_, _ = w.Write(doc.JSON)
 }
 
 func (s *Server) checkDID(id string) (registry.DID, *resolutionError) {

@@ -48,6 +48,7 @@ type Config struct {
 // A Server has three handlers for three listeners.
 type Server struct {
 	cfg        Config
+	host       string // of StatusURL
 	public     *httpd.Mux
 	statusHost *httpd.Mux
 	management *httpd.Mux
@@ -59,9 +60,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Node == nil {
 		return nil, errors.New("registry/web: Config.Node is required")
 	}
-	if u, err := url.Parse(cfg.StatusURL); err != nil || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
+	u, err := url.Parse(cfg.StatusURL)
+	if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" || u.RawQuery != "" {
 		return nil, errors.New("registry/web: Config.StatusURL is an origin")
 	}
+	host := u.Host
 	cfg.StatusURL = strings.TrimSuffix(cfg.StatusURL, "/")
 	if cfg.Statuses == nil {
 		cfg.Statuses = cfg.Node.Statuses()
@@ -75,7 +78,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Mux.Log == nil {
 		cfg.Mux.Log = cfg.Logger
 	}
-	s := &Server{cfg: cfg}
+	s := &Server{cfg: cfg, host: host}
 	for _, mux := range []**httpd.Mux{&s.public, &s.statusHost, &s.management} {
 		var err error
 		if *mux, err = httpd.NewMux(cfg.Mux); err != nil {
@@ -115,6 +118,7 @@ func (s *Server) routes() {
 	s.public.Handle(httpd.Route{Pattern: "POST /v1/operations", Handler: http.HandlerFunc(s.submit),
 		MaxBody: light.MaxSubmission + 4096, Timeout: time.Minute})
 	s.statusHost.Handle(httpd.Route{Pattern: "GET /{issuer}/{list}", Handler: http.HandlerFunc(s.serveList), CORS: true, Cache: "no-cache"})
+	s.statusHost.Handle(httpd.Route{Pattern: "GET /did/{id}/did.json", Handler: http.HandlerFunc(s.webDocument), CORS: true, Cache: "no-cache"})
 	s.statusHost.HandleFunc("GET /health", httpd.Health(func(*http.Request) error { return nil }).ServeHTTP)
 }
 

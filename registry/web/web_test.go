@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/dojang-id/dojang/internal/aries"
 	"github.com/dojang-id/dojang/registry"
@@ -135,6 +136,45 @@ func TestResolution(t *testing.T) {
 		for _, ref := range []string{"//evil.example/x", "https://evil.example", "javascript:alert(1)"} {
 			if a = get(t, base+did+"?service=lists&relativeRef="+url.QueryEscape(ref), ""); a.status != 400 {
 				t.Fatalf("%s: %d to %q", ref, a.status, a.header.Get("Location"))
+			}
+		}
+	})
+	t.Run("did:web alias", func(t *testing.T) {
+		a := get(t, r.StatusURL+"/did/"+c.DID.ID()+"/did.json", "")
+		if a.status != 200 || a.header.Get("Content-Type") != "application/did+ld+json" {
+			t.Fatalf("%d %s", a.status, a.header.Get("Content-Type"))
+		}
+		if err := aries.ValidateDocument(a.body); err != nil {
+			t.Fatal(err)
+		}
+		alias := "did:web:" + strings.ReplaceAll(strings.TrimPrefix(r.StatusURL, "http://"), ":", "%3A") + ":did:" + c.DID.ID()
+		var doc struct {
+			ID      string   `json:"id"`
+			Also    []string `json:"alsoKnownAs"`
+			Methods []struct {
+				ID         string         `json:"id"`
+				Controller string         `json:"controller"`
+				JWK        jsontext.Value `json:"publicKeyJwk"`
+			} `json:"verificationMethod"`
+			Assertion []string `json:"assertionMethod"`
+		}
+		if err := json.Unmarshal(a.body, &doc); err != nil {
+			t.Fatal(err)
+		}
+		if doc.ID != alias || len(doc.Also) != 1 || doc.Also[0] != did || len(doc.Methods) != 2 || len(doc.Assertion) != 2 {
+			t.Fatalf("%s", a.body)
+		}
+		for i, m := range doc.Methods {
+			if !strings.HasPrefix(m.ID, alias+"#") || m.Controller != alias || doc.Assertion[i] != m.ID {
+				t.Fatalf("%s", a.body)
+			}
+		}
+		if want, err := key.Public.JWK(); err != nil || string(doc.Methods[0].JWK) != string(want) {
+			t.Fatalf("another key: %s", doc.Methods[0].JWK)
+		}
+		for id, status := range map[string]int{gone.DID.ID(): 410, "QmNobody": 404, "0OIl": 404} {
+			if a := get(t, r.StatusURL+"/did/"+id+"/did.json", ""); a.status != status {
+				t.Errorf("%s: %d, not %d", id, a.status, status)
 			}
 		}
 	})
