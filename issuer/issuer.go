@@ -113,6 +113,7 @@ type Issuer struct {
 
 	verdicts verdicts
 	programs programKeys
+	linkage  linkage
 
 	mu       sync.Mutex                   // guards inflight
 	inflight map[requestKey]chan struct{} // identical requests wait for each other

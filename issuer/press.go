@@ -47,3 +47,8 @@ func (p *press) sign(g *signingGrant, prepared *sdjwt.Prepared) (string, error) 
 func (p *press) signList(h keys.Header, c statuslist.Claims) ([]byte, error) {
 	return statuslist.SignJWT(p.signer, h, c)
 }
+
+// signLink signs that an origin is the tenant's: an assertion of the DID, no credential of a person, no grant.
+func (p *press) signLink(h keys.Header, payload []byte) (string, error) {
+	return keys.SignJWS(p.signer, h, payload)
+}

@@ -88,7 +88,10 @@ func (eco *ecosystem) foundAgencies(ctx context.Context, c *consortium) error {
 		endpoint := local(eco.ports.Issuer) + "/" + a.organisation.name + "/status"
 		a.organisation, err = eco.foundOne(ctx, c, "issuer", founding{
 			name: a.organisation.name, display: a.display, use: registry.UseAssertion, eku: []asn1.ObjectIdentifier{ekuDocumentSigner},
-			services: []registry.Service{{ID: "status", Type: "StatusListPublisher", Endpoint: endpoint}},
+			services: []registry.Service{
+				{ID: "status", Type: "StatusListPublisher", Endpoint: endpoint},
+				{ID: "domain", Type: "LinkedDomains", Endpoint: local(eco.ports.Issuer)},
+			},
 		})
 		if err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/oid4vci"
 	"github.com/dojang-id/dojang/issuer"
 	"github.com/dojang-id/dojang/issuer/issuertest"
@@ -45,6 +46,53 @@ func TestMetadata(t *testing.T) {
 			}
 			if b := get(path, http.Header{"If-None-Match": {a.Header.Get("ETag")}}); b.Status != 304 {
 				t.Errorf("%s: %d with its tag", path, b.Status)
+			}
+		}
+	})
+	t.Run("DID configuration", func(t *testing.T) {
+		var c struct {
+			Context string   `json:"@context"`
+			Linked  []string `json:"linked_dids"`
+		}
+		a := get("/.well-known/did-configuration.json", nil)
+		if err := json.Unmarshal(a.Body, &c); err != nil || len(c.Linked) == 0 || c.Context != "https://identity.foundation/.well-known/did-configuration/v1" {
+			t.Fatalf("%v %s", err, a.Body)
+		}
+		if a.Header.Get("Access-Control-Allow-Origin") != "*" {
+			t.Error("closed to other origins")
+		}
+		if b := get("/.well-known/did-configuration.json", http.Header{"If-None-Match": {a.Header.Get("ETag")}}); b.Status != 304 {
+			t.Errorf("%d with its tag", b.Status)
+		}
+		for i, jwt := range c.Linked {
+			jws, err := keys.ParseJWS(jwt, keys.Expect{Typ: "JWT"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			payload, err := jws.Verify(k.Tenants[i].Key.Public())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var link struct {
+				Issuer  string `json:"iss"`
+				Subject string `json:"sub"`
+				From    int64  `json:"nbf"`
+				Until   int64  `json:"exp"`
+				VC      struct {
+					Type    []string `json:"type"`
+					Subject struct {
+						ID     string `json:"id"`
+						Origin string `json:"origin"`
+					} `json:"credentialSubject"`
+				} `json:"vc"`
+			}
+			if err := json.Unmarshal(payload, &link); err != nil {
+				t.Fatal(err)
+			}
+			now, did := k.Clock.Now().Unix(), string(k.Tenants[i].DID)
+			if jws.Header().Kid != did+"#"+k.Tenants[i].KeyID || link.Issuer != did || link.Subject != did || link.VC.Subject.ID != did ||
+				link.VC.Subject.Origin != k.URL || link.VC.Type[1] != "DomainLinkageCredential" || link.From > now || link.Until <= now {
+				t.Errorf("%s", payload)
 			}
 		}
 	})

@@ -35,6 +35,7 @@ func (s *Server) routes() error {
 		{Pattern: "GET /{tenant}/offers/{ref}", Handler: http.HandlerFunc(s.offer), CORS: true},
 		{Pattern: "GET /{tenant}/status/records", Handler: http.HandlerFunc(s.statusRecords), CORS: true},
 		{Pattern: "GET /{tenant}/status/{list}", Handler: http.HandlerFunc(s.statusList), CORS: true},
+		{Pattern: "GET /.well-known/did-configuration.json", Handler: http.HandlerFunc(s.didConfiguration), CORS: true},
 		{Pattern: "GET /healthz", Handler: s.health()},
 	} {
 		s.public.Handle(r)
@@ -111,6 +112,17 @@ func (s *Server) documents() error {
 	s.serve(jwks, byTenant, "GET /{tenant}/jwks")
 	s.serve(types, func(r *http.Request) string { return r.PathValue("tenant") + "/" + r.PathValue("type") }, "GET /{tenant}/type-metadata/{type}")
 	return nil
+}
+
+// didConfiguration says which DIDs call this origin theirs (DIF Well Known DID Configuration).
+func (s *Server) didConfiguration(w http.ResponseWriter, r *http.Request) {
+	body, err := s.is.DIDConfiguration()
+	if err != nil {
+		s.fault(w, err)
+		return
+	}
+	w.Header().Set("Cache-Control", cacheTypes)
+	answer(w, r, "application/json", etag(body), body)
 }
 
 func (s *Server) serve(docs map[string]document, key func(*http.Request) string, patterns ...string) {
