@@ -23,14 +23,14 @@ func (h *Holder) staple(ctx context.Context, c held, one spent, want *oid4vp.Evi
 	if want.Network != c.did.Network() {
 		return nil, errors.New("holder: Evidence of another network is asked for")
 	}
-	var proof, path []byte
+	var proof, path, base, baseChunk []byte
 	var position, size int64
 	var known time.Time
 	status := evidence.Status{Chunk: one.chunk}
 	err := h.db.Read(ctx, func(tx *sqldb.Tx) error {
-		return tx.QueryRow(`SELECT e.bytes, e.record, e.position, e.size, e.path, e.known_at
+		return tx.QueryRow(`SELECT e.bytes, e.record, e.position, e.size, e.path, e.known_at, e.base, k.base_chunk
 			FROM copy k JOIN evidence e ON e.status_uri = k.status_uri AND e.kid = ? AND e.vct = ? WHERE k.credential = ? AND k.n = ?`,
-			c.kid, c.vct, c.id, one.n).Scan(&proof, &status.Record, &position, &size, &path, &known)
+			c.kid, c.vct, c.id, one.n).Scan(&proof, &status.Record, &position, &size, &path, &known, &base, &baseChunk)
 	})
 	if err != nil {
 		return nil, err
@@ -42,10 +42,26 @@ func (h *Holder) staple(ctx context.Context, c held, one spent, want *oid4vp.Evi
 	for ; len(path) >= hashSize; path = path[hashSize:] {
 		status.Path = append(status.Path, path[:hashSize])
 	}
+	if base != nil {
+		var b basePart
+		if err := registry.Decode(base, &b); err != nil {
+			return nil, err
+		}
+		status.Base = &evidence.Status{Record: b.Record, Index: b.Index, Size: b.Size, Path: b.Path, Chunk: baseChunk}
+	}
 	return evidence.Attach(proof, status) // at most 32 KiB, or an error
 }
 
 const hashSize = 32
+
+// A basePart is what is kept of the issuer's own last list, CBOR.
+type basePart struct {
+	_      struct{} `cbor:",toarray"`
+	Record []byte
+	Index  uint64
+	Size   uint64
+	Path   [][]byte
+}
 
 // A subject is what one Evidence is about: copies of one type, by one key of one issuer, in one list.
 type subject struct {
@@ -107,6 +123,7 @@ type refreshed struct {
 	entry
 	status statuslist.Status
 	chunk  []byte // nil: there is no Evidence that it could go with
+	base   []byte // the same chunk of the issuer's own last list, where an operator changed values
 }
 
 // refreshSubject reads every copy's entry and chunk out of the checked list, and stores them with the Evidence. Evidence
@@ -120,7 +137,7 @@ func (h *Holder) refreshSubject(ctx context.Context, s subject, entries []entry)
 			proof, missing = nil, fmt.Errorf("refresh Evidence: %w", missing) // the statuses are kept all the same
 		}
 	}
-	list, err := h.list(ctx, s.did, s.uri)
+	list, err := h.list(ctx, listOf{s.did, s.vct, s.uri})
 	if err != nil {
 		return errors.Join(missing, fmt.Errorf("refresh a status list: %w", err))
 	}
@@ -133,6 +150,11 @@ func (h *Holder) refreshSubject(ctx context.Context, s subject, entries []entry)
 		if proof != nil {
 			if r.chunk, err = list.values.CutChunk(e.index); err != nil {
 				return err
+			}
+			if list.base.Len() > 0 {
+				if r.base, err = list.base.CutChunk(e.index); err != nil {
+					return err
+				}
 			}
 		}
 		rows = append(rows, r)
@@ -154,14 +176,21 @@ func (h *Holder) refreshSubject(ctx context.Context, s subject, entries []entry)
 // putEvidence writes Evidence and the chunks that go with it together.
 func putEvidence(tx *sqldb.Tx, s subject, proof []byte, list listed, rows []refreshed) error {
 	for _, r := range rows {
-		if _, err := tx.Exec(`UPDATE copy SET chunk = ? WHERE credential = ? AND n = ?`, r.chunk, r.credential, r.n); err != nil {
+		if _, err := tx.Exec(`UPDATE copy SET chunk = ?, base_chunk = ? WHERE credential = ? AND n = ?`, r.chunk, r.base, r.credential, r.n); err != nil {
 			return err
 		}
 	}
 	p := list.published
-	_, err := tx.Exec(`INSERT INTO evidence (status_uri, kid, vct, bytes, record, position, size, path, known_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+	var base []byte
+	if b := p.Base; b != nil {
+		var err error
+		if base, err = registry.Encode(basePart{Record: b.Record, Index: b.Index, Size: b.Size, Path: b.Path}); err != nil {
+			return err
+		}
+	}
+	_, err := tx.Exec(`INSERT INTO evidence (status_uri, kid, vct, bytes, record, position, size, path, known_at, base) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (status_uri, kid, vct) DO UPDATE SET bytes = excluded.bytes, record = excluded.record, position = excluded.position,
-			size = excluded.size, path = excluded.path, known_at = excluded.known_at`,
-		s.uri, s.kid, s.vct, proof, p.Record, int64(p.Index), int64(p.Size), bytes.Join(p.Path, nil), list.known)
+			size = excluded.size, path = excluded.path, known_at = excluded.known_at, base = excluded.base`,
+		s.uri, s.kid, s.vct, proof, p.Record, int64(p.Index), int64(p.Size), bytes.Join(p.Path, nil), list.known, base)
 	return err
 }

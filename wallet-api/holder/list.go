@@ -56,7 +56,7 @@ func (h *Holder) List(ctx context.Context) ([]Card, error) {
 func (h *Holder) statusOf(ctx context.Context, c held, lists map[string]listed) knownStatus {
 	l, ok := lists[c.status.URI]
 	if !ok {
-		l, _ = h.list(ctx, c.did, c.status.URI) //nolint:errcheck // none: what is known from before
+		l, _ = h.list(ctx, listOf{c.did, c.vct, c.status.URI}) //nolint:errcheck // none: what is known from before
 		lists[c.status.URI] = l
 	}
 	if value, err := l.values.Status(c.status.Index); err == nil && !l.asOf.Before(c.known.at) {
@@ -84,16 +84,24 @@ type listed struct {
 	values    statuslist.Values
 	known     time.Time // of the header that shows its epoch
 	asOf      time.Time // the moment for which it is known to be the latest: withholding can only make it older (DESIGN 6.4)
+	// base are the values of the issuer's own last list where its second status operator has made entries worse.
+	base statuslist.Values
+}
+
+// A listOf names a list that credentials of an issuer and type point to.
+type listOf struct {
+	did      registry.DID
+	vct, uri string
 }
 
 // list fetches a whole status list from the registry's nodes and checks it: record in the epoch, token in the record,
 // signature by a key of the issuer.
-func (h *Holder) list(ctx context.Context, did registry.DID, uri string) (listed, error) {
+func (h *Holder) list(ctx context.Context, of listOf) (listed, error) {
 	if h.cfg.Status == nil {
 		return listed{}, errors.New("holder: no source of status lists")
 	}
 	for again := true; ; again = false {
-		l, err := h.listOnce(ctx, did, uri)
+		l, err := h.listOnce(ctx, of)
 		if again && errors.Is(err, statuslist.ErrProof) {
 			continue // the epoch moved on between list and leaf
 		}
@@ -101,7 +109,8 @@ func (h *Holder) list(ctx context.Context, did registry.DID, uri string) (listed
 	}
 }
 
-func (h *Holder) listOnce(ctx context.Context, did registry.DID, uri string) (listed, error) {
+func (h *Holder) listOnce(ctx context.Context, of listOf) (listed, error) {
+	did, uri := of.did, of.uri
 	published, err := h.cfg.Status.StatusList(ctx, uri, statuslist.MediaTypeJWT)
 	if err != nil {
 		return listed{}, err
@@ -124,7 +133,7 @@ func (h *Holder) listOnce(ctx context.Context, did registry.DID, uri string) (li
 	if err != nil {
 		return listed{}, err
 	}
-	key, err := h.listKey(ctx, did, token.Header().Kid)
+	key, err := h.listKey(ctx, of, epoch, token.Header().Kid)
 	if err != nil {
 		return listed{}, err
 	}
@@ -136,21 +145,51 @@ func (h *Holder) listOnce(ctx context.Context, did registry.DID, uri string) (li
 	if epoch.NextUpdate.Before(l.asOf) {
 		l.asOf = epoch.NextUpdate
 	}
-	return l, record.CheckValues(verified.Values)
+	if err := record.CheckValues(verified.Values); err != nil || !epoch.Redated() {
+		return l, err
+	}
+	l.base, err = baseOf(record, published, epoch)
+	return l, err
+}
+
+// baseOf holds an operator's list against the issuer's own, whose values it returns where they differ.
+func baseOf(record statuslist.Record, published registry.StatusList, epoch registry.StatusEpoch) (statuslist.Values, error) {
+	b := published.Base
+	if b == nil {
+		return statuslist.Values{}, errors.New("holder: an operator's list without the issuer's")
+	}
+	proof := statuslist.RecordProof{Record: b.Record, Path: b.Path, Index: b.Index, Size: b.Size}
+	err := statuslist.Redated{MediaType: statuslist.MediaTypeJWT, Record: record, Token: published.Token, BaseRoot: epoch.Base.Root, Base: proof, BaseToken: b.Token}.Check()
+	if err != nil {
+		return statuslist.Values{}, err
+	}
+	base, err := statuslist.VerifyRecord(epoch.Base.Root, proof)
+	if err != nil || base.Root == record.Root {
+		return statuslist.Values{}, err
+	}
+	return base.Read(statuslist.MediaTypeJWT, b.Token)
 }
 
 // listKey is the key that signed a list. It may be younger than a credential's, or retired since: the epoch says that the
-// list is the issuer's latest.
-func (h *Holder) listKey(ctx context.Context, did registry.DID, kid string) (*keys.PublicKey, error) {
-	signer, fragment, err := registry.ParseDIDURL(kid)
-	if err != nil || signer != did {
-		return nil, errors.New("holder: the list's key is not the issuer's")
+// list is the issuer's latest. Under an epoch of its second status operator it is that one's, if the accreditation names it.
+func (h *Holder) listKey(ctx context.Context, of listOf, epoch registry.StatusEpoch, kid string) (*keys.PublicKey, error) {
+	by, use := of.did, registry.UseAssertion
+	if epoch.Redated() {
+		accr, _, err := h.cfg.Registry.Accreditation(ctx, of.did, of.vct, time.Time{})
+		if err != nil {
+			return nil, err
+		}
+		by, use = accr.Operator, registry.UseStatus
 	}
-	fact, _, err := h.cfg.Registry.Key(ctx, did, fragment, time.Time{})
+	signer, fragment, err := registry.ParseDIDURL(kid)
+	if err != nil || signer != by {
+		return nil, errors.New("holder: the list's key is not the issuer's or its operator's")
+	}
+	fact, _, err := h.cfg.Registry.Key(ctx, by, fragment, time.Time{})
 	if err != nil {
 		return nil, err
 	}
-	if fact.Use != registry.UseAssertion || h.cfg.Now().Before(fact.ActiveFrom) || !fact.CompromisedFrom.IsZero() {
+	if fact.Use != use || h.cfg.Now().Before(fact.ActiveFrom) || !fact.CompromisedFrom.IsZero() {
 		return nil, errors.New("holder: the list's key is not in force")
 	}
 	return keys.ParseJWK(fact.JWK)
