@@ -43,9 +43,12 @@ func (p *press) sign(g *signingGrant, prepared *sdjwt.Prepared) (string, error) 
 	return prepared.Sign(p.signer)
 }
 
-// signList signs a status list: same key as the credentials (INTEROP), no grant, the values come from the store.
-func (p *press) signList(h keys.Header, c statuslist.Claims) ([]byte, error) {
-	return statuslist.SignJWT(p.signer, h, c)
+// signList signs a status list in both formats: same key as the credentials (INTEROP), no grant, the values come from the store.
+func (p *press) signList(h keys.Header, c statuslist.Claims) (jwt, cwt []byte, err error) {
+	if jwt, err = statuslist.SignJWT(p.signer, h, c); err == nil {
+		cwt, err = statuslist.SignCWT(p.signer, h, c)
+	}
+	return jwt, cwt, err
 }
 
 // signLink signs that an origin is the tenant's: an assertion of the DID, no credential of a person, no grant.

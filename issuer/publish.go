@@ -188,18 +188,19 @@ func (is *Issuer) signLists(t *tenant, b *board, p Publication) ([]PublishedList
 		if err != nil {
 			return nil, nil, fmt.Errorf("compress list: %w", err)
 		}
-		token, err := t.press.signList(keys.Header{Typ: keys.TypStatusList, Kid: t.keyURL, X5C: t.X5C}, statuslist.Claims{
+		token, cwt, err := t.press.signList(keys.Header{Typ: keys.TypStatusList, Kid: t.keyURL, X5C: t.X5C}, statuslist.Claims{
 			URI: t.listURI(n), IssuedAt: p.IssuedAt, ExpiresAt: p.IssuedAt.Add(is.cfg.ListLife), TTL: is.listTTL(),
 			Bits: statusBits, Compressed: s.Compressed,
 		})
 		if err != nil {
 			return nil, nil, fmt.Errorf("sign list: %w", err)
 		}
-		record, err := statuslist.Record{URI: t.listURI(n), Bits: s.Bits, Length: s.Length, Root: s.Root, Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token)}}.Marshal()
+		record, err := statuslist.Record{URI: t.listURI(n), Bits: s.Bits, Length: s.Length, Root: s.Root,
+			Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token), CWT: sha256.Sum256(cwt)}}.Marshal()
 		if err != nil {
 			return nil, nil, fmt.Errorf("encode list record: %w", err)
 		}
-		lists = append(lists, PublishedList{Number: n, Sequence: p.Sequence, Token: token, Record: record})
+		lists = append(lists, PublishedList{Number: n, Sequence: p.Sequence, Token: token, CWT: cwt, Record: record})
 		records = append(records, record)
 	}
 	return lists, records, nil
@@ -209,13 +210,19 @@ func (is *Issuer) listTTL() time.Duration {
 	return min(max(is.cfg.Heartbeat, statuslist.MinTTL), statuslist.MaxTTL)
 }
 
-// StatusList is a tenant's list as published: the token, and how long it may be cached. ErrNotFound for an unknown one.
-func (is *Issuer) StatusList(ctx context.Context, tenant string, list uint64) (token []byte, ttl time.Duration, err error) {
+// StatusList is a tenant's list as published, in a format: the token, and how long it may be cached. ErrNotFound for an unknown one.
+func (is *Issuer) StatusList(ctx context.Context, tenant string, list uint64, mediaType string) (token []byte, ttl time.Duration, err error) {
 	if _, err := is.tenant(tenant); err != nil {
 		return nil, 0, ErrNotFound
 	}
 	l, err := is.cfg.Store.PublishedList(ctx, tenant, list)
-	return l.Token, is.listTTL(), err
+	if mediaType != statuslist.MediaTypeCWT {
+		return l.Token, is.listTTL(), err
+	}
+	if err == nil && l.CWT == nil {
+		err = ErrNotFound
+	}
+	return l.CWT, is.listTTL(), err
 }
 
 // Run publishes lists on change and as a heartbeat, retries what was not anchored, and forgets what may be forgotten,

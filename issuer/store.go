@@ -205,6 +205,7 @@ type PublishedList struct {
 	Number   uint64
 	Sequence uint64
 	Token    []byte // Status List Token (JWT)
+	CWT      []byte // the same as a CWT
 	Record   []byte // hashed into the epoch's root
 }
 

@@ -137,9 +137,9 @@ func (s *Store) Publish(ctx context.Context, p issuer.Publication, lists []issue
 			return err
 		}
 		for _, l := range lists {
-			_, err := tx.Exec(`INSERT INTO published_lists (tenant, list, sequence, token, record) VALUES (?, ?, ?, ?, ?)
-				ON CONFLICT (tenant, list) DO UPDATE SET sequence = excluded.sequence, token = excluded.token, record = excluded.record`,
-				p.Tenant, int64(l.Number), int64(l.Sequence), l.Token, l.Record)
+			_, err := tx.Exec(`INSERT INTO published_lists (tenant, list, sequence, token, cwt, record) VALUES (?, ?, ?, ?, ?, ?)
+				ON CONFLICT (tenant, list) DO UPDATE SET sequence = excluded.sequence, token = excluded.token, cwt = excluded.cwt, record = excluded.record`,
+				p.Tenant, int64(l.Number), int64(l.Sequence), l.Token, l.CWT, l.Record)
 			if err != nil {
 				return err
 			}
@@ -166,7 +166,7 @@ func (s *Store) Anchored(ctx context.Context, tenant string, sequence, height ui
 func (s *Store) PublishedList(ctx context.Context, tenant string, list uint64) (l issuer.PublishedList, err error) {
 	err = s.db.Read(ctx, func(tx *sqldb.Tx) error {
 		var seq int64
-		err := tx.QueryRow(`SELECT sequence, token, record FROM published_lists WHERE tenant = ? AND list = ?`, tenant, int64(list)).Scan(&seq, &l.Token, &l.Record)
+		err := tx.QueryRow(`SELECT sequence, token, cwt, record FROM published_lists WHERE tenant = ? AND list = ?`, tenant, int64(list)).Scan(&seq, &l.Token, &l.CWT, &l.Record)
 		l.Number, l.Sequence = list, uint64(seq)
 		return notFound(err)
 	})

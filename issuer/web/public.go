@@ -187,7 +187,13 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) {
 		notFound(w)
 		return
 	}
-	token, ttl, err := s.is.StatusList(r.Context(), r.PathValue("tenant"), n)
+	mediaType, ok := httpd.Negotiate(r.Header.Values("Accept"), statuslist.MediaTypeJWT, statuslist.MediaTypeCWT)
+	if !ok {
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusNotAcceptable, "not-acceptable", "offered: "+statuslist.MediaTypeJWT+", "+statuslist.MediaTypeCWT))
+		return
+	}
+	w.Header().Set("Vary", "Accept")
+	token, ttl, err := s.is.StatusList(r.Context(), r.PathValue("tenant"), n, mediaType)
 	if errors.Is(err, issuer.ErrNotFound) {
 		notFound(w)
 		return
@@ -198,7 +204,7 @@ func (s *Server) statusList(w http.ResponseWriter, r *http.Request) {
 	}
 	// Nodes come right after a new epoch: a cache in between must not hand them the list before.
 	w.Header().Set("Cache-Control", "public, no-cache, max-age="+strconv.Itoa(int(ttl/time.Second)))
-	answer(w, r, statuslist.MediaTypeJWT, etag(token), token)
+	answer(w, r, mediaType, etag(token), token)
 }
 
 // statusRecords answers what the newest epoch's root is over: a CBOR array of the list records, in list order.

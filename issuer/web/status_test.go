@@ -31,9 +31,18 @@ func list(t *testing.T, k *issuertest.Kit, tenant string, n int) *statuslist.Tok
 		t.Error("a list is signed with the key and chain of the credentials")
 	}
 	uri := fmt.Sprintf("http://localhost:1/status/%s/%d", ten.DID.ID(), n)
+	b := must[issuertest.Answer](t)(k.Do("GET", fmt.Sprintf("%s/%s/status/%d", k.URL, tenant, n), http.Header{"Accept": {statuslist.MediaTypeCWT}}, nil))
+	if b.Status != 200 || b.Header.Get("Content-Type") != statuslist.MediaTypeCWT || b.Header.Get("ETag") == a.Header.Get("ETag") || b.Header.Get("Vary") != "Accept" {
+		t.Fatalf("status list as a CWT: %d %v", b.Status, b.Header)
+	}
+	c := must[*statuslist.Unverified](t)(statuslist.ParseCWT(b.Body, statuslist.Limits{}))
+	cwt := must[*statuslist.Token](t)(c.Verify(ten.Key.Public(), statuslist.Expect{URI: fmt.Sprintf("http://localhost:1/status/%s/%d", ten.DID.ID(), n), Now: k.Clock.Now().Add(time.Minute)}))
 	tok, err := u.Verify(ten.Key.Public(), statuslist.Expect{URI: uri, Now: k.Clock.Now().Add(time.Minute)})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !cwt.Values.Equal(tok.Values) || !cwt.IssuedAt.Equal(tok.IssuedAt) || !cwt.ExpiresAt.Equal(tok.ExpiresAt) {
+		t.Error("JWT and CWT say different things")
 	}
 	return tok
 }

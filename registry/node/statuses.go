@@ -23,8 +23,8 @@ import (
 
 // Media types of published status lists (draft-ietf-oauth-status-list, section 14).
 const (
-	StatusJWT = "application/statuslist+jwt"
-	StatusCWT = "application/statuslist+cwt"
+	StatusJWT = statuslist.MediaTypeJWT
+	StatusCWT = statuslist.MediaTypeCWT
 )
 
 var (

@@ -248,7 +248,7 @@ func acceptDocument(accept []string) (string, bool) {
 	}
 	best, bestQ := "", 0.0
 	for _, offered := range []string{typeResolution, typeDocument, typeLDDocument, typeJSONDoc, typeLDJSON, "application/json"} {
-		if q := quality(accept, offered); q > bestQ {
+		if q := httpd.Quality(accept, offered); q > bestQ {
 			best, bestQ = offered, q
 		}
 	}

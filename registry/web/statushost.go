@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/hex"
 	"errors"
-	"mime"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,7 +20,7 @@ const listAge = time.Minute
 // serveList answers GET /{issuer}/{list}: the URI that stands in credentials. It reads the store alone, so it works with
 // the engine stopped and the issuer gone.
 func (s *Server) serveList(w http.ResponseWriter, r *http.Request) {
-	mediaType, ok := acceptList(r.Header.Values("Accept"))
+	mediaType, ok := httpd.Negotiate(r.Header.Values("Accept"), node.StatusJWT, node.StatusCWT)
 	if !ok {
 		httpd.WriteProblem(w, httpd.NewProblem(http.StatusNotAcceptable, "not-acceptable", "offered: "+node.StatusJWT+", "+node.StatusCWT))
 		return
@@ -73,7 +72,7 @@ func (s *Server) published(w http.ResponseWriter, r *http.Request, base bool) {
 		return
 	}
 	if name := r.PathValue("name"); name != "records" {
-		mediaType, ok := acceptList(r.Header.Values("Accept"))
+		mediaType, ok := httpd.Negotiate(r.Header.Values("Accept"), node.StatusJWT, node.StatusCWT)
 		if !ok {
 			s.fail(w, r, errNotAcceptable)
 			return
@@ -101,53 +100,6 @@ func (s *Server) published(w http.ResponseWriter, r *http.Request, base bool) {
 
 func (s *Server) freshFor(nextUpdate time.Time) time.Duration {
 	return max(0, min(listAge, nextUpdate.Sub(s.cfg.Now())))
-}
-
-// acceptList picks the format; a plain GET gets the JWT (INTEROP: many verifiers send no Accept).
-func acceptList(accept []string) (string, bool) {
-	if len(accept) == 0 {
-		return node.StatusJWT, true
-	}
-	best, bestQ := "", 0.0
-	for _, offered := range []string{node.StatusJWT, node.StatusCWT} {
-		if q := quality(accept, offered); q > bestQ {
-			best, bestQ = offered, q
-		}
-	}
-	return best, best != ""
-}
-
-// quality is what an Accept header gives a media type (RFC 9110 12.5.1): the most specific range decides.
-func quality(accept []string, mediaType string) float64 {
-	major, _, _ := strings.Cut(mediaType, "/")
-	best, rank := 0.0, 0
-	for _, line := range accept {
-		for part := range strings.SplitSeq(line, ",") {
-			name, params, err := mime.ParseMediaType(part)
-			if err != nil {
-				continue
-			}
-			specific := 0
-			switch name {
-			case mediaType:
-				specific = 3
-			case major + "/*":
-				specific = 2
-			case "*/*":
-				specific = 1
-			}
-			q := 1.0
-			if v, has := params["q"]; has {
-				if q, err = strconv.ParseFloat(v, 64); err != nil || !(q >= 0 && q <= 1) {
-					q = 0
-				}
-			}
-			if specific > rank {
-				rank, best = specific, q
-			}
-		}
-	}
-	return best
 }
 
 func acceptsGzip(encodings []string) bool {

@@ -227,7 +227,7 @@ func (s *Server) header(w http.ResponseWriter, r *http.Request) {
 
 // status answers GET /v1/status?uri=: the published list with what ties it to the chain.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	mediaType, ok := acceptList(r.Header.Values("Accept"))
+	mediaType, ok := httpd.Negotiate(r.Header.Values("Accept"), node.StatusJWT, node.StatusCWT)
 	if !ok {
 		s.fail(w, r, errNotAcceptable)
 		return
