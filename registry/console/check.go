@@ -82,24 +82,15 @@ func tooLarge(err error) error {
 	return errQuery
 }
 
-// steps of evidence.Check; its package documentation has the order.
-var steps = []string{"size", "shape", "chain", "time", "state", "dates", "age", "set", "votes"}
-
 func found(facts *evidence.Facts, network string, err error) *finding {
 	out := &finding{Holds: err == nil}
-	failed := -1
-	if err != nil {
-		failed = failedStep(err)
-	}
-	for i, name := range steps {
-		st := step{name, "pass"}
-		if failed >= 0 && i >= failed {
-			st.State = "skip"
-			if i == failed {
-				st.State = "fail"
-			}
+	state, failed := "pass", failedStep(err)
+	for _, name := range evidence.Steps() {
+		if name == failed {
+			out.Steps, state = append(out.Steps, step{string(name), "fail"}), "skip"
+			continue
 		}
-		out.Steps = append(out.Steps, st)
+		out.Steps = append(out.Steps, step{string(name), state})
 	}
 	if err == nil {
 		out.Head, out.Hash, out.Status = facts.Head(), facts.HeadHash(), facts.Status() != nil
@@ -109,37 +100,11 @@ func found(facts *evidence.Facts, network string, err error) *finding {
 	return out
 }
 
-// failedStep finds the step by the error. Package evidence exports only those that a caller acts on; the others are told by
-// their words, and a test breaks every step to see that they still are.
-func failedStep(err error) int {
-	name := "shape" // registry.ErrMalformed, wherever it was noticed
-	switch {
-	case errors.Is(err, registry.ErrLimit):
-		name = "size"
-	case errors.Is(err, evidence.ErrTooOld):
-		name = "age"
-	case errors.Is(err, evidence.ErrClock):
-		name = "time"
+// failedStep is "" when nothing failed.
+func failedStep(err error) evidence.Step {
+	at := evidence.FailedStep(err)
+	if err != nil && at == "" {
+		at = evidence.StepSize // not of Check: say nothing of the others
 	}
-	prefix := registry.ErrUntrusted.Error() + ": "
-	switch err.Error() {
-	case prefix + "of another chain":
-		name = "chain"
-	case prefix + "headers are not in order":
-		name = "time"
-	case prefix + "the state is not that of the header":
-		name = "state"
-	case prefix + "headers are not in the header tree":
-		name = "dates"
-	case prefix + "unknown validators":
-		name = "set"
-	case prefix + "not enough valid votes":
-		name = "votes"
-	}
-	for i, s := range steps {
-		if s == name {
-			return i
-		}
-	}
-	return 0
+	return at
 }

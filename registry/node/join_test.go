@@ -273,6 +273,10 @@ func TestPruning(t *testing.T) {
 	if err := n.WaitHeight(t.Context(), quiet+15); err != nil { // a quiet network
 		t.Fatal(err)
 	}
+	_, began, err := n.Header(first.Height)
+	if txs, e := n.Transactions(first.Height); err != nil || e != nil || len(txs) != 1 || !bytes.Contains(txs[0], raw[:64]) {
+		t.Fatalf("%d transactions in its block: %v, %v", len(txs), err, e)
+	}
 	t.Run("what the header tree does not hold yet is kept", func(t *testing.T) {
 		proven(t, n, trust, first.Hash)
 	})
@@ -291,6 +295,28 @@ func TestPruning(t *testing.T) {
 	t.Run("facts of dropped blocks are proven", func(t *testing.T) {
 		proven(t, n, trust, first.Hash)
 		proven(t, n, trust, last.Hash)
+	})
+	t.Run("headers of dropped blocks have their hashes and times", func(t *testing.T) {
+		if _, err := n.Transactions(first.Height); !errors.Is(err, registry.ErrNotFound) {
+			t.Fatalf("the block is there: %v", err)
+		}
+		if _, when, err := n.Header(first.Height); err != nil || !when.Equal(began) {
+			t.Errorf("dated %v, was %v: %v", when, began, err)
+		}
+		for height := uint64(1); height <= n.run.Load().newest.Load(); height++ {
+			hash, when, err := n.Header(height)
+			if err != nil {
+				t.Fatalf("header %d: %v", height, err)
+			}
+			if h, _, err := n.SignedHeader(height); err == nil && (h.Header.Hash() != hash || !h.Header.Time.Equal(when)) {
+				t.Fatalf("header %d is another", height)
+			}
+		}
+		for _, height := range []uint64{0, n.run.Load().newest.Load() + 1000} {
+			if _, _, err := n.Header(height); (height == 0) != errors.Is(err, registry.ErrNotFound) || (height > 0) != errors.Is(err, ErrTooHigh) {
+				t.Errorf("header %d: %v", height, err)
+			}
+		}
 	})
 	t.Run("and after a restart", func(t *testing.T) {
 		restarted(t, n)

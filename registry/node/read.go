@@ -348,3 +348,40 @@ func (n *Node) SignedHeader(height uint64) (evidence.SignedHeader, evidence.Vali
 	}
 	return r.engine.signedHeader(height)
 }
+
+// Header is hash and time of a header, also of one whose block was pruned. Errors: ErrDown, ErrTooHigh, registry.ErrNotFound
+// (before the first that this node knows).
+func (n *Node) Header(height uint64) (hash [32]byte, t time.Time, err error) {
+	r := n.run.Load()
+	if r == nil {
+		return hash, t, ErrDown
+	}
+	if height > r.newest.Load() {
+		return hash, t, ErrTooHigh
+	}
+	if hash, t, err = r.machine.Header(height); err == nil || !errors.Is(err, registry.ErrNotFound) {
+		return hash, t, err
+	}
+	meta := r.engine.node.BlockStore().LoadBlockMeta(int64(height)) // decided, its block is not executed yet
+	if meta == nil {
+		return hash, t, registry.ErrNotFound
+	}
+	h := headerOf(&meta.Header)
+	return h.Hash(), h.Time, nil
+}
+
+// Transactions of a block, as they stand in it. Errors: ErrDown, ErrTooHigh, registry.ErrNotFound (pruned).
+func (n *Node) Transactions(height uint64) ([][]byte, error) {
+	r := n.run.Load()
+	if r == nil {
+		return nil, ErrDown
+	}
+	if height > r.newest.Load() {
+		return nil, ErrTooHigh
+	}
+	block := r.engine.node.BlockStore().LoadBlock(int64(height))
+	if block == nil {
+		return nil, registry.ErrNotFound
+	}
+	return block.Txs.ToSliceOfBytes(), nil
+}
