@@ -65,14 +65,18 @@ func TestBrowser(t *testing.T) {
 	}
 	for _, lang := range languages {
 		for _, path := range everyPage() {
-			for _, width := range []int64{390, 1280} {
+			if strings.HasPrefix(path, "/proposals/") && path != "/proposals/1" && path != "/proposals/7" {
+				continue // the same page
+			}
+			for _, width := range []int64{360, 1280} {
 				if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 844), chromedp.Navigate(server.URL+"/"+lang+path)); err != nil {
 					t.Fatal(err)
 				}
+				wide := evaluate[string](t, ctx, `[...document.querySelectorAll("main *")].filter(e => e.getBoundingClientRect().right > document.documentElement.clientWidth + 1).map(e => e.tagName + "." + e.className).slice(0, 6).join(" ")`)
 				overflow := evaluate[int](t, ctx, `document.documentElement.scrollWidth - document.documentElement.clientWidth`)
 				font := evaluate[string](t, ctx, `getComputedStyle(document.querySelector("h1")).letterSpacing`)
 				if overflow > 0 || font == "normal" {
-					t.Errorf("/%s%s at %d: %d pixels too wide, stylesheet %q", lang, path, width, overflow, font)
+					t.Errorf("/%s%s at %d: %d pixels too wide (%s), stylesheet %q", lang, path, width, overflow, wide, font)
 				}
 			}
 		}

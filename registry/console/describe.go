@@ -17,14 +17,17 @@ type shown struct {
 	Fields []field
 }
 
-// A field has a text's key as its label. One of Text, Key (a text's), Names, Time, VCT is set.
+// A field has a text's key as its label. One of the others is set.
 type field struct {
 	Label string
 	Text  string
-	Key   string
+	Key   string // a text's
 	Names map[string]string
 	Time  time.Time
 	VCT   string
+	Code  string // a key, a hash
+	DID   registry.DID
+	Basis []string
 }
 
 // describe reads the leaves of an Evidence. A leaf that it cannot read is named and nothing more.
@@ -65,8 +68,11 @@ func (d *describer) shown() shown {
 		})
 	case "accreditation":
 		s, err = describeLeaf(d, func(f *registry.AccreditationFact) []field {
-			return append([]field{{Label: "type", VCT: family[3]}, {Label: "accr.basis", Text: strings.Join(f.Basis, ", ")}},
-				interval(f.From, f.Until, f.Suspended)...)
+			out := append([]field{{Label: "type", VCT: family[3]}, {Label: "accr.basis", Basis: f.Basis}}, interval(f.From, f.Until, f.Suspended)...)
+			if f.Lapses != 0 {
+				out = append(out, field{Label: "em.until", Time: seconds(f.Lapses)})
+			}
+			return out
 		})
 	case "registration":
 		s, err = describeLeaf(d, func(f *registry.RegistrationFact) []field {
@@ -75,14 +81,35 @@ func (d *describer) shown() shown {
 	case "status":
 		s, err = describeLeaf(d, func(f *registry.StatusFact) []field {
 			return []field{{Label: "st.sequence", Text: fmt.Sprint(f.Sequence)}, {Label: "st.issued", Time: seconds(f.IssuedAt)},
-				{Label: "st.next", Time: seconds(f.NextUpdate)}, {Label: "st.root", Text: hex.EncodeToString(f.Root[:])}}
+				{Label: "st.next", Time: seconds(f.NextUpdate)}, {Label: "st.root", Code: hex.EncodeToString(f.Root[:])}}
 		})
 	case "type":
 		s, err = describeLeaf(d, func(f *registry.TypeFact) []field {
-			return []field{{Label: "type", VCT: family[1]}, {Label: "bl.hash", Text: hex.EncodeToString(f.Digest[:])}}
+			return []field{{Label: "type", VCT: family[1]}, {Label: "ty.digest", Code: hex.EncodeToString(f.Digest[:])}}
 		})
 	case "member":
 		s, err = describeLeaf(d, func(f *registry.MemberFact) []field { return []field{{Label: "org", Names: f.Name}} })
+	case "validators":
+		s, err = describeLeaf(d, func(f *registry.ValidatorsFact) []field {
+			var out []field
+			for _, v := range f.Validators {
+				out = append(out, field{Label: "val.name", Text: fmt.Sprintf("%s · %s · %d", v.Operator, v.Site, v.Power)})
+			}
+			return out
+		})
+	case "proposal":
+		s, err = describeLeaf(d, d.proposalFields)
+	case "round":
+		s, err = describeLeaf(d, func(f *registry.RoundFact) []field {
+			out := []field{{Label: "rd.until", Time: seconds(f.Until)}}
+			if f.Closed != 0 {
+				out = append(out, d.at("rd.closedat", f.Closed)...)
+			}
+			if f.Ended != 0 {
+				out = append(out, d.at("rd.endedat", f.Ended)...)
+			}
+			return out
+		})
 	case "parameters":
 		s, err = describeLeaf(d, func(f *registry.ParamsFact) []field {
 			return []field{{Label: "home.network", Text: f.ChainID}, {Label: "home.quorum", Text: fmt.Sprintf("%d / %d", f.Threshold, f.Members)}}
@@ -122,13 +149,23 @@ func (d *describer) family() (parts []string, old bool, kind string) {
 		return parts, old, "member"
 	case len(parts) == 2 && parts[0] == "type":
 		return parts, old, "type"
+	case key == "gov/validators":
+		return parts, old, "validators"
+	case parts[0] == "prop" && len(parts) == 2:
+		return parts, old, "proposal"
+	case parts[0] == "prop" && len(parts) == 3 && parts[2] == "content":
+		return parts, false, "content"
+	case parts[0] == "prop" && len(parts) == 4 && parts[2] == "vote":
+		return parts, false, "vote"
+	case parts[0] == "d" && len(parts) == 6 && parts[2] == "round" && parts[5] == "tree":
+		return parts, false, "tree"
 	case parts[0] != "d" || len(parts) < 3:
 		return parts, old, "other"
 	}
 	want := map[string]struct {
 		kind string
 		n    int
-	}{"did": {"did", 3}, "key": {"key", 4}, "svc": {"service", 4}, "accr": {"accreditation", 5}, "reg": {"registration", 4}, "status": {"status", 3}}[parts[2]]
+	}{"did": {"did", 3}, "key": {"key", 4}, "svc": {"service", 4}, "accr": {"accreditation", 5}, "reg": {"registration", 4}, "status": {"status", 3}, "round": {"round", 5}}[parts[2]]
 	if want.n != len(parts) {
 		return parts, old, "other"
 	}
@@ -141,8 +178,14 @@ func (d *describer) about(kind string, parts []string) string {
 	case "operation", "anchor":
 		_, raw, _ := strings.Cut(d.key, "/")
 		return hex.EncodeToString([]byte(raw))
-	case "headers", "parameters":
+	case "headers", "parameters", "validators":
 		return ""
+	case "proposal", "content":
+		return "#" + parts[1]
+	case "vote":
+		return "#" + parts[1] + " " + parts[3]
+	case "round", "tree":
+		return "did:dojang:" + d.network + ":" + parts[1] + " " + parts[3] + " " + parts[4]
 	case "did", "status", "accreditation":
 		return "did:dojang:" + d.network + ":" + parts[1]
 	case "key", "service", "registration":
@@ -177,12 +220,52 @@ func (d *describer) plain(kind string) (shown, error) {
 		var a registry.AnchorFact
 		err := registry.Decode(d.value, &a)
 		return shown{Fields: append([]field{{Label: "an.by", Text: "did:dojang:" + d.network + ":" + a.ID}}, d.at("an.at", a.Height)...)}, err
+	case "content":
+		var c registry.ProposalContent
+		err := registry.Decode(d.value, &c)
+		if err != nil {
+			return shown{}, err
+		}
+		op, err := c.Proposed()
+		if err != nil {
+			return shown{}, err
+		}
+		return shown{Fields: []field{{Label: "pr.kind", Key: kindText(op.Kind())}, {Label: "op.hash", Code: hashText(op.Hash)}}}, nil
+	case "vote":
+		var v registry.VoteFact
+		err := registry.Decode(d.value, &v)
+		return shown{Fields: append([]field{{Label: "pr.vote", Key: voteText(v.Approve)}}, d.at("an.at", v.Height)...)}, err
+	case "tree":
+		var r registry.RoundTree
+		err := registry.Decode(d.value, &r)
+		return shown{Fields: []field{{Label: "rd.size", Text: fmt.Sprint(r.Size)}, {Label: "rd.root", Code: hex.EncodeToString(r.Root[:])}}}, err
 	case "headers":
 		var r registry.HeaderRoot
 		err := registry.Decode(d.value, &r)
 		return shown{Fields: []field{{Label: "blocks", Text: fmt.Sprintf("%d – %d", r.First, r.First+r.Size-1)}}}, err
 	}
 	return shown{}, nil
+}
+
+func (d *describer) proposalFields(f *registry.ProposalFact) []field {
+	out := []field{{Label: "pr.kind", Key: kindText(f.Kind)}, {Label: "state", Key: proposalText(f.State)}, {Label: "pr.by", Text: f.Proposer}}
+	if f.About != "" {
+		out = append(out, field{Label: "pr.about", DID: f.About})
+	}
+	out = append(out, field{Label: "pr.opened", Time: seconds(f.Opened)})
+	if len(f.Yes) > 0 {
+		out = append(out, field{Label: "pr.yes", Text: strings.Join(f.Yes, ", ")})
+	}
+	if len(f.No) > 0 {
+		out = append(out, field{Label: "pr.no", Text: strings.Join(f.No, ", ")})
+	}
+	if f.Due != 0 {
+		out = append(out, field{Label: "pr.due", Time: seconds(f.Due)})
+	}
+	if f.Closed != 0 {
+		out = append(out, d.at("pr.closed", f.Closed)...)
+	}
+	return out
 }
 
 func (d *describer) keyFields(f *registry.KeyFact) []field {
@@ -193,6 +276,10 @@ func (d *describer) keyFields(f *registry.KeyFact) []field {
 	}
 	if f.CompromisedFrom != 0 {
 		out = append(out, field{Label: "key.compromised", Time: seconds(f.CompromisedFrom)})
+	}
+	if f.Held != 0 {
+		out = append(out, d.at("key.held", f.Held)...)
+		out = append(out, field{Label: "em.until", Time: seconds(f.HeldUntil)})
 	}
 	return out
 }

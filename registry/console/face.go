@@ -52,7 +52,7 @@ func (s *Server) newFace(lang string) (*face, error) {
 	return f, nil
 }
 
-// t is a text in the face's language. A key that does not exist is a mistake of ours: tests render every page.
+// t is a text in the face's language; of arguments what is visible. A key that does not exist is a mistake of ours: tests render every page.
 func (f *face) t(key string, args ...any) string {
 	entry, ok := texts[key]
 	if !ok {
@@ -63,7 +63,7 @@ func (f *face) t(key string, args ...any) string {
 		s = entry.ko
 	}
 	for i, a := range args {
-		s = strings.ReplaceAll(s, "{"+strconv.Itoa(i+1)+"}", fmt.Sprint(a))
+		s = strings.ReplaceAll(s, "{"+strconv.Itoa(i+1)+"}", visible(fmt.Sprint(a)))
 	}
 	return s
 }

@@ -43,7 +43,49 @@ func hostile(text string) *fakeSource {
 		}
 	}
 	f.operation.Code = text
+	f.governance.Members = f.network.Members
+	hostileCouncil(f, names, text)
 	return f
+}
+
+// hostileCouncil does the same to decisions, rounds and blocks. Ids are checked when operations are parsed; here they are
+// hostile where they are shown only.
+func hostileCouncil(f *fakeSource, names map[string]string, text string) {
+	for i := range f.proposals {
+		p := &f.proposals[i]
+		p.Code, p.Kind = text, registry.Kind(text)
+		for j := range p.Votes {
+			p.Votes[j].Name, p.Votes[j].Member = names, text
+		}
+		for j := range p.Steps {
+			p.Steps[j].Member = text
+		}
+		p.Before.Member, p.Before.Accreditation, p.Before.Registration = &f.network.Members[0], &f.accreditations[0], &f.registrations[0]
+		switch b := p.Body.(type) {
+		case *registry.AccreditBody:
+			b.Basis, b.Host = []string{text}, text
+		case *registry.RegisterBody:
+			b.Name, b.Text, b.Basis, b.Claims = names, names, []string{text}, map[string][]string{text: {text}}
+		case *registry.TypeDigestBody:
+			b.Type = text
+		case *registry.MemberAddBody:
+			b.ID, b.Name = text, names
+		case *registry.ValidatorBody:
+			b.Operator, b.Site = text, text
+		case *registry.RetireBody:
+			b.ID = text
+		}
+	}
+	for i := range f.network.Validators {
+		f.network.Validators[i].Operator, f.network.Validators[i].Site = text, text
+	}
+	for i := range f.contents.Operations {
+		d := &f.contents.Operations[i]
+		d.Kind, d.Sponsor, d.Members = registry.Kind(text), text, []string{text}
+	}
+	for i := range f.emergencies {
+		f.emergencies[i].By = []string{text}
+	}
 }
 
 func TestHostileTexts(t *testing.T) {
@@ -110,7 +152,7 @@ func TestHostileTexts(t *testing.T) {
 				}
 			}
 		}
-		for path, want := range map[string]string{"/verifiers": "<bdi>은행⟦U+202E⟧", "/members": "<bdi>은행⟦U+202E⟧", "/accreditations": "<bdi>은행⟦U+202E⟧", "/dids": "<bdi>은행⟦U+202E⟧"} {
+		for path, want := range map[string]string{"/verifiers": "<bdi>은행⟦U+202E⟧", "/governance": "<bdi>은행⟦U+202E⟧", "/validators": "<bdi>은행⟦U+202E⟧", "/proposals/5": "<bdi>은행⟦U+202E⟧", "/proposals/7": "<bdi>은행⟦U+202E⟧", "/accreditations": "<bdi>은행⟦U+202E⟧", "/dids": "<bdi>은행⟦U+202E⟧"} {
 			if body := html.UnescapeString(get(t, s, "/ko"+path).Body.String()); !strings.Contains(body, want) {
 				t.Errorf("%s does not isolate", path)
 			}

@@ -37,7 +37,7 @@ func TestNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/ko/": "서명 중", "/ko/members": "member-1", "/ko/accreditations": "모바일 주민등록증", "/ko/verifiers": "한빛은행",
+		"/ko/": "서명 중", "/ko/governance": "member-1", "/en/validators": "Signing", "/en/proposals": "signing together", "/en/emergencies": "Nothing recorded", "/en/rounds": "Nothing recorded", "/en/accreditations/" + issuer.DID.ID() + "/urn:dojang:kr:resident-id:1/1": "signed together", "/ko/accreditations": "모바일 주민등록증", "/ko/verifiers": "한빛은행",
 		"/ko/dids/" + issuer.DID.ID(): "cred-1", "/en/status": "Fresh", "/en/blocks": "Changes", "/en/blocks/2": "Block 2",
 	} {
 		if w := get(t, s, path); w.Code != 200 || !strings.Contains(w.Body.String(), want) {

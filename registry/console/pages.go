@@ -1,7 +1,7 @@
 package console
 
 import (
-	"encoding/hex"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,16 +14,28 @@ const pageSize = 25
 
 // pages are the routes below each language.
 func (s *Server) pages() []route {
+	after := []string{"after"}
 	return []route{
 		{"/{$}", "home", nil, s.home},
-		{"/members", "members", nil, s.members},
-		{"/dids", "dids", []string{"after"}, s.dids},
+		{"/proposals", "proposals", []string{"after", "state"}, s.proposals},
+		{"/proposals/{n}", "proposals", nil, s.proposal},
+		{"/emergencies", "proposals", after, s.emergencies},
+		{"/governance", "governance", nil, s.governance},
+		{"/validators", "validators", nil, s.validators},
+		{"/rounds", "rounds", after, s.rounds},
+		{"/rounds/{id}/{programme}/{round}", "rounds", nil, s.round},
+		{"/dids", "dids", after, s.dids},
 		{"/dids/{id}", "dids", nil, s.did},
-		{"/accreditations", "accreditations", []string{"after"}, s.accreditations},
-		{"/verifiers", "verifiers", []string{"after"}, s.verifiers},
+		{"/accreditations", "accreditations", after, s.accreditations},
+		{"/accreditations/{id}/{vct}/{n}", "accreditations", nil, s.accreditation},
+		{"/types", "accreditations", after, s.types},
+		{"/types/{vct}", "accreditations", after, s.docTypePage},
+		{"/verifiers", "verifiers", after, s.verifiers},
 		{"/verifiers/{id}/{purpose}", "verifiers", nil, s.verifier},
-		{"/status", "status", []string{"after"}, s.statuses},
-		{"/anchors", "anchors", []string{"after"}, s.anchors},
+		{"/status", "status", after, s.statuses},
+		{"/status/{id}", "status", nil, s.statusOf},
+		{"/anchors", "anchors", after, s.anchors},
+		{"/anchors/{root}", "anchors", nil, s.anchor},
 		{"/blocks", "blocks", []string{"below"}, s.blocks},
 		{"/blocks/{height}", "blocks", nil, s.block},
 		{"/operations/{hash}", "blocks", nil, s.operation},
@@ -33,14 +45,24 @@ func (s *Server) pages() []route {
 	}
 }
 
+// missing is a subject that does not exist; the page says which.
+type missing string // a text's key
+
+func (m missing) Error() string { return "registry/console: no such " + string(m) }
+
+func (missing) Is(err error) bool { return err == registry.ErrNotFound }
+
+// orMissing says of a fact that is not found what it was.
+func orMissing(err error, key string) error {
+	if errors.Is(err, registry.ErrNotFound) {
+		return missing(key)
+	}
+	return err
+}
+
 func (s *Server) home(f *face, r *http.Request) (answer, error) {
 	n, err := s.cfg.Source.Network(r.Context())
 	return answer{page: "home", title: f.t("home"), data: n}, err
-}
-
-func (s *Server) members(f *face, r *http.Request) (answer, error) {
-	n, err := s.cfg.Source.Network(r.Context())
-	return answer{page: "members", title: f.t("members"), data: n}, err
 }
 
 // A listing is a page of a list.
@@ -73,17 +95,24 @@ func (s *Server) did(f *face, r *http.Request) (answer, error) {
 	return answer{page: "did", title: f.t("did") + " " + short(string(d.DID.ID())), data: d}, err
 }
 
-// subject is the DID that the path names.
-func (s *Server) subject(r *http.Request) (Subject, error) {
+// named is the DID that the path names. Error: missing.
+func (s *Server) named(r *http.Request) (registry.DID, error) {
 	id := r.PathValue("id")
 	if !validID(id) {
-		return Subject{}, registry.ErrNotFound
+		return "", missing("none.did")
 	}
-	h, err := s.cfg.Source.Network(r.Context())
+	n, err := s.cfg.Source.Network(r.Context())
+	return registry.DID("did:dojang:" + n.Name + ":" + id), err
+}
+
+// subject is all about it.
+func (s *Server) subject(r *http.Request) (Subject, error) {
+	d, err := s.named(r)
 	if err != nil {
 		return Subject{}, err
 	}
-	return s.cfg.Source.DID(r.Context(), registry.DID("did:dojang:"+h.Name+":"+id))
+	out, err := s.cfg.Source.DID(r.Context(), d)
+	return out, orMissing(err, "none.did")
 }
 
 func (s *Server) accreditations(f *face, r *http.Request) (answer, error) {
@@ -102,19 +131,6 @@ func (s *Server) verifiers(f *face, r *http.Request) (answer, error) {
 	}
 	l, err := s.cfg.Source.Registrations(r.Context(), p)
 	return answer{page: "verifiers", title: f.t("verifiers"), data: listOf(l, "/verifiers", p.After)}, err
-}
-
-func (s *Server) verifier(f *face, r *http.Request) (answer, error) {
-	d, err := s.subject(r)
-	if err != nil {
-		return answer{}, err
-	}
-	for _, g := range d.Registrations {
-		if g.Purpose == r.PathValue("purpose") {
-			return answer{page: "verifier", title: pick(f.lang, g.Name).Text, data: g}, nil
-		}
-	}
-	return answer{}, registry.ErrNotFound
 }
 
 func (s *Server) statuses(f *face, r *http.Request) (answer, error) {
@@ -158,57 +174,10 @@ func (s *Server) blocks(f *face, r *http.Request) (answer, error) {
 	return answer{page: "blocks", title: f.t("blocks"), data: out}, err
 }
 
-func (s *Server) block(f *face, r *http.Request) (answer, error) {
-	height, ok := parseHeight(r.PathValue("height"))
-	if !ok {
-		return answer{}, registry.ErrNotFound
-	}
-	blocks, err := s.cfg.Source.Blocks(r.Context(), height+1, 1)
-	if err != nil {
-		return answer{}, err
-	}
-	if len(blocks) != 1 || blocks[0].Height != height {
-		return answer{}, registry.ErrNotFound
-	}
-	return answer{page: "block", title: f.t("bl.title", height), data: blocks[0]}, nil
-}
-
 // parseHeight takes the one spelling of a positive number.
 func parseHeight(s string) (uint64, bool) {
 	n, err := strconv.ParseUint(s, 10, 62)
 	return n, err == nil && n > 0 && strconv.FormatUint(n, 10) == s
-}
-
-func (s *Server) operation(f *face, r *http.Request) (answer, error) {
-	raw, err := hex.DecodeString(r.PathValue("hash"))
-	if err != nil {
-		return answer{}, registry.ErrNotFound
-	}
-	hash, err := registry.ParseHash(raw)
-	if err != nil {
-		return answer{}, registry.ErrNotFound
-	}
-	op, err := s.cfg.Source.Operation(r.Context(), hash)
-	return answer{page: "operation", title: f.t("op.title"), data: op}, err
-}
-
-// find goes where a DID, a DID URL, a height or an operation's hash leads. What it does not know is not repeated.
-func (s *Server) find(f *face, r *http.Request) (answer, error) {
-	q := strings.TrimSpace(r.URL.Query().Get("q"))
-	base, _, _ := strings.Cut(q, "#")
-	_, height := parseHeight(q)
-	did, err := registry.ParseDID(base)
-	switch {
-	case err == nil:
-		return answer{}, elsewhere("/" + f.lang + "/dids/" + did.ID())
-	case height:
-		return answer{}, elsewhere("/" + f.lang + "/blocks/" + q)
-	case validHex(strings.ToLower(q), len(registry.Hash{})):
-		return answer{}, elsewhere("/" + f.lang + "/operations/" + strings.ToLower(q))
-	case validHex(strings.ToLower(q), 32): // the digest alone, as in a leaf's key
-		return answer{}, elsewhere("/" + f.lang + "/operations/1220" + strings.ToLower(q))
-	}
-	return answer{page: "find", title: f.t("find.none"), status: http.StatusNotFound}, nil
 }
 
 // pageOf reads ?after=, whose form valid knows. A place is public and names its own row: it needs no secret, only one
@@ -231,6 +200,18 @@ func validAccreditationPlace(s string) bool {
 	return validID(id) && (!more || registry.ValidType(vct) && number)
 }
 
+// validIssuerPlace is a place among the accreditations for one type.
+func validIssuerPlace(s string) bool {
+	id, n, more := strings.Cut(s, "/")
+	return validID(id) && (!more || validNumber(n))
+}
+
+func validRoundPlace(s string) bool {
+	id, rest, more := strings.Cut(s, "/")
+	programme, round, _ := strings.Cut(rest, "/")
+	return validID(id) && (!more || registry.ValidFragment(programme) && registry.ValidFragment(round))
+}
+
 func validRegistrationPlace(s string) bool {
 	id, purpose, more := strings.Cut(s, "/")
 	return validID(id) && (!more || registry.ValidFragment(purpose))
@@ -239,8 +220,10 @@ func validRegistrationPlace(s string) bool {
 // accreditationState is a word of texts for what an accreditation is at a moment.
 func accreditationState(a Accreditation, now time.Time) string {
 	switch {
-	case a.Suspended:
+	case a.Suspended && a.Lapses.IsZero():
 		return "suspended"
+	case a.Suspended && now.Before(a.Lapses):
+		return "emergency"
 	case now.Before(a.From):
 		return "future"
 	case !a.Until.IsZero() && !now.Before(a.Until):

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"html"
@@ -19,8 +20,15 @@ import (
 // everyPage is one address of every page, without language.
 func everyPage() []string {
 	op := "1220" + strings.Repeat("ab", 32)
-	return []string{"/", "/members", "/dids", "/dids/" + testID("mois").ID(), "/dids/" + testID("bank").ID(), "/accreditations", "/verifiers",
-		"/verifiers/" + testID("bank").ID() + "/account-opening", "/status", "/anchors", "/blocks", "/blocks/4211", "/operations/" + op, "/check"}
+	id, vct := testID("mois").ID(), "urn:dojang:kr:resident-id:1"
+	out := []string{"/", "/governance", "/validators", "/proposals", "/proposals?state=voting", "/emergencies", "/rounds", "/rounds/" + testID("seoul").ID() + "/youth-rent/2026-0",
+		"/rounds/" + testID("seoul").ID() + "/youth-rent/2026-3", "/dids", "/dids/" + id, "/dids/" + testID("bank").ID(), "/accreditations", "/accreditations/" + id + "/" + vct + "/1",
+		"/types", "/types/" + vct, "/verifiers", "/verifiers/" + testID("bank").ID() + "/account-opening", "/status", "/status/" + id, "/anchors",
+		"/anchors/" + fmt.Sprintf("%x", sha256.Sum256([]byte{0})), "/blocks", "/blocks/4210", "/operations/" + op, "/check"}
+	for n := 1; n <= 16; n++ {
+		out = append(out, fmt.Sprint("/proposals/", n))
+	}
+	return out
 }
 
 var (
@@ -106,6 +114,7 @@ func TestLinks(t *testing.T) {
 			switch {
 			case strings.HasPrefix(to, "https://node.example/1.0/identifiers/did:dojang:demo:"), strings.HasPrefix(to, "#"):
 			case strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//"):
+				to, _, _ = strings.Cut(to, "#")
 				if !seen[to] {
 					seen[to], queue = true, append(queue, to)
 				}
@@ -136,6 +145,8 @@ func TestRoutes(t *testing.T) {
 		{"unknown page", "GET", "/ko/nope", 404},
 		{"unknown language", "GET", "/fr/", 404},
 		{"unknown DID", "GET", "/ko/dids/" + testID("nobody").ID(), 404},
+		{"unknown state of proposals", "GET", "/ko/proposals?state=nope", 400},
+		{"J19 a state twice", "GET", "/ko/proposals?state=voting&state=voting", 400},
 		{"unknown purpose", "GET", "/ko/verifiers/" + testID("bank").ID() + "/nothing", 404},
 		{"unknown block", "GET", "/ko/blocks/999999", 404},
 		{"asset outside", "GET", "/assets/..%2fconsole.go", 404},
@@ -202,6 +213,20 @@ func TestPlaces(t *testing.T) {
 		{"/verifiers?after=" + id + "/a%00b", false},
 		{"/status?after=" + id, true},
 		{"/status?after=x/y", false},
+		{"/proposals?after=12", true},
+		{"/proposals?after=12&state=voting", true},
+		{"/proposals?after=0", false},
+		{"/proposals?after=1e1", false},
+		{"/emergencies?after=" + id, true},
+		{"/emergencies?after=" + id + "/x", false},
+		{"/rounds?after=" + id + "/youth-rent/2026-1", true},
+		{"/rounds?after=" + id, true},
+		{"/rounds?after=" + id + "/youth-rent", false},
+		{"/rounds?after=" + id + "/a/b/c", false},
+		{"/types?after=urn:dojang:kr:resident-id:1", true},
+		{"/types?after=http:x", false},
+		{"/types/urn:dojang:kr:resident-id:1?after=" + id + "/1", true},
+		{"/types/urn:dojang:kr:resident-id:1?after=" + id + "/01", false},
 		{"/anchors?after=" + root, true},
 		{"/anchors?after=" + strings.ToUpper(root), false},
 		{"/anchors?after=" + root[2:], false},
@@ -252,7 +277,13 @@ func TestFind(t *testing.T) {
 	for q, want := range map[string]string{
 		string(did): "/en/dids/" + did.ID(), did.URL("cred-1"): "/en/dids/" + did.ID(), " 4211 ": "/en/blocks/4211",
 		op: "/en/operations/1220" + op, "1220" + strings.ToUpper(op): "/en/operations/1220" + op,
-		"https://evil.example": "", "//evil.example": "", "../x": "", "<b>": "", "did:web:evil.example": "",
+		did.ID(): "/en/dids/" + did.ID(), string(did) + "/urn:dojang:kr:resident-id:1/1": "/en/accreditations/" + did.ID() + "/urn:dojang:kr:resident-id:1/1",
+		"accr/" + did.ID() + "/urn:dojang:kr:resident-id:1/1": "/en/accreditations/" + did.ID() + "/urn:dojang:kr:resident-id:1/1",
+		"d/" + did.ID() + "/accr/urn:dojang:kr:resident-id:1": "/en/accreditations/" + did.ID() + "/urn:dojang:kr:resident-id:1/1",
+		"https://status.trust.example/" + did.ID() + "/3":     "/en/status/" + did.ID(), "urn:dojang:kr:resident-id:1": "/en/types/urn:dojang:kr:resident-id:1",
+		"#7": "/en/proposals/7", "의안 7": "/en/proposals/7", "Proposal 16": "/en/proposals/16", "12": "/en/proposals/12", "kr-trust": "/en/governance#member-kr-trust",
+		fmt.Sprintf("%x", sha256.Sum256([]byte{1})): fmt.Sprintf("/en/anchors/%x", sha256.Sum256([]byte{1})),
+		"https://evil.example":                      "", "//evil.example": "", "../x": "", "<b>": "", "did:web:evil.example": "",
 	} {
 		r := httptest.NewRequest("GET", "/en/find", nil)
 		v := r.URL.Query()
@@ -262,6 +293,31 @@ func TestFind(t *testing.T) {
 		if got := w.Header().Get("Location"); got != want || (want == "") != (w.Code == 404) {
 			t.Errorf("%q leads to %q (%d), want %q", q, got, w.Code, want)
 		}
+	}
+}
+
+// What is not found says what it is that is not there.
+func TestNotFound(t *testing.T) {
+	s := newServer(t, newFake())
+	nobody, mois := testID("nobody"), testID("mois")
+	for path, want := range map[string]string{
+		"/en/find?q=" + string(nobody): "no such identifier", "/en/find?q=did:dojang:other:" + nobody.ID(): "of another network", "/en/find?q=%2399": "no proposal of that number",
+		"/en/find?q=999999": "neither a block nor a proposal", "/en/find?q=urn:x:1": "does not know", "/en/find?q=https://status.example/" + nobody.ID() + "/1": "publishes a status list",
+		"/en/find?q=https://evil.example/x": "publishes a status list", "/en/find?q=" + string(mois) + "/urn:dojang:kr:other:1/1": "no such accreditation", "/en/find?q=%3Cb%3E": "Try one of these",
+		"/en/dids/" + nobody.ID(): "no such identifier", "/en/accreditations/" + mois.ID() + "/urn:x:1/1": "never accredited", "/en/accreditations/" + mois.ID() + "/x/0": "never accredited",
+		"/en/verifiers/" + mois.ID() + "/x": "may not ask for anything", "/en/types/urn:x:1": "Nobody may issue it", "/en/status/" + nobody.ID(): "never published",
+		"/en/rounds/" + mois.ID() + "/a/b": "no such round", "/en/anchors/" + strings.Repeat("00", 32): "never recorded", "/en/anchors/zz": "never recorded", "/en/proposals/99": "no proposal",
+		"/en/proposals/0": "no proposal", "/en/blocks/999999": "no block of that number", "/en/operations/zz": "form of an operation",
+	} {
+		w := get(t, s, path)
+		if body := html.UnescapeString(w.Body.String()); w.Code != 404 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d, does not say %q", path, w.Code, want)
+		}
+	}
+	f := newFake()
+	f.blocks[0].Height = 7
+	if body := get(t, newServer(t, f), "/en/find?q=7").Body.String(); !strings.Contains(body, `href="/en/blocks/7"`) || !strings.Contains(body, `href="/en/proposals/7"`) {
+		t.Error("a number that is a block and a proposal is not offered as both")
 	}
 }
 
@@ -296,6 +352,10 @@ func TestEvidence(t *testing.T) {
 		"/evidence/did/" + id: true, "/evidence/key/" + id + "/cred-1": true, "/evidence/service/" + id + "/status": true,
 		"/evidence/accreditation/" + id + "/urn:dojang:kr:resident-id:1": true, "/evidence/registration/" + id + "/account-opening": true,
 		"/evidence/status/" + id: true, "/evidence/type/urn:dojang:kr:resident-id:1": true, "/evidence/parameters": true,
+		"/evidence/validators": true, "/evidence/proposal/7": true, "/evidence/round/" + id + "/a/b": true, "/evidence/block/7": true, "/evidence/did-history/" + id: true,
+		"/evidence/accreditation-history/" + id + "/urn:dojang:kr:resident-id:1/1": true, "/evidence/registration-history/" + id + "/a": true, "/evidence/parameters-history": true,
+		"/evidence/proposal/0": false, "/evidence/proposal/07": false, "/evidence/round/" + id + "/a": false, "/evidence/round/" + id + "/a/b/c": false,
+		"/evidence/accreditation-history/" + id + "/urn:x:1/0": false, "/evidence/block/-1": false, "/evidence/round/" + id + "/a%2Fb/c": false,
 		"/evidence/member/kr-trust": true, "/evidence/anchor/" + hash: true, "/evidence/operation/1220" + hash: true,
 		"/evidence/sponsor/kr-trust": false, "/evidence/did/" + id + "/x": false, "/evidence/parameters/x": false, "/evidence/key/" + id: false,
 		"/evidence/anchor/" + strings.ToUpper(hash): false, "/evidence/key/" + id + "/a%2Fb": false, "/evidence/member/a%00": false, "/evidence/hdr/root": false,
@@ -363,8 +423,18 @@ func TestStale(t *testing.T) {
 func TestWhatStands(t *testing.T) {
 	s := newServer(t, newFake())
 	for path, want := range map[string][]string{
-		"/ko/":               {"demo", "4211", "정상", "4곳 중 3곳", "서명 중", "불규칙", "응답 없음", "3초 전"},
-		"/en/members":        {"Seoul Metropolitan Government", "Irregular", "Silent", "7 of 20", "Founding member"},
+		"/ko/":                                  {"demo", "4211", "정상", "4곳 중 3곳", "서명 중", "방금 끊김", "응답 없음", "3초 전"},
+		"/en/governance":                        {"Seoul Metropolitan Government", "Founding member", "Removed", "3 of 4 members", "14 d", "100000 operations in 1000 blocks", "proposal 7"},
+		"/en/validators":                        {"Signing", "Just went silent", "Silent", "7 of 20", "site-seoul", "25.0 %"},
+		"/ko/proposals":                         {"투표 중", "시행 대기", "시행 불가", "부결", "기한 지남", "찬성 2 · 반대 1"},
+		"/ko/proposals/1":                       {"이 기관에 ‘모바일 주민등록증’ 발급 권한을 줍니다.", "예비 상태 운영기관", "반대", "투표 안 함", "세지 않음", "투표 마감"},
+		"/en/proposals/11":                      {"From then on a decision needs 4 members.", "3 of 4 members", "4 of 4 members"},
+		"/en/proposals/9":                       {"Sets the power of a validator", "busan-1", "So far"},
+		"/en/emergencies":                       {"Running", "Confirmed", "Lapsed", "Lifted", "Key cred-2", "the block is not kept here"},
+		"/en/rounds":                            {"youth-rent", "shown after the end", "1234", "Being deleted"},
+		"/ko/types/urn:dojang:kr:resident-id:1": {"모바일 주민등록증", "다름", "누가 발급할 수 있나", "확정"},
+		"/en/accreditations/" + testID("mois").ID() + "/urn:dojang:kr:resident-id:1/1": {"Emergency suspension", "proposal 1", "signed together", "dojang verify evidence accreditation-history.evidence"},
+		"/en/blocks/4210":    {"Time anchor", "proposal 1", "through mois", "signed by seoul", "Another change came first.", "Claims are never shown", "2 more", "no outcome"},
 		"/ko/accreditations": {"모바일 주민등록증", "주민등록법 제24조의2", "KR-RRA-24-2", "정지", "유효", "기한 없음"},
 		"/en/accreditations": {"Mobile resident ID", "Resident Registration Act, Art. 24-2", "Suspended", "In force"},
 		"/ko/verifiers":      {"한빛은행", "비대면 계좌 개설을 위한 본인 확인", "1825일 후 파기", "4개 항목"},
@@ -400,7 +470,7 @@ func TestTexts(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range entries {
-			if !e.IsDir() && e.Name() != "texts.go" && !strings.HasSuffix(e.Name(), "_test.go") {
+			if !e.IsDir() && !strings.HasPrefix(e.Name(), "texts") && !strings.HasSuffix(e.Name(), "_test.go") {
 				raw, err := os.ReadFile(dir + "/" + e.Name())
 				if err != nil {
 					t.Fatal(err)
@@ -409,7 +479,7 @@ func TestTexts(t *testing.T) {
 			}
 		}
 	}
-	made := regexp.MustCompile(`^(health|val|accr|class|code|ck|fact|err|use)\.`) // put together from a prefix and a state
+	made := regexp.MustCompile(`^(health|val|accr|class|code|ck|fact|err|use|kind|pr|change|step|tab|em|rd|key)\.`) // put together from a prefix and a state
 	for key, x := range texts {
 		if x.ko == "" || x.en == "" {
 			t.Errorf("%s lacks a language", key)

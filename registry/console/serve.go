@@ -93,7 +93,7 @@ func (s *Server) routes() {
 			Handler: upload.Handler(s.page(lang, route{section: "check", h: s.checked}))})
 	}
 	s.mux.Handle(httpd.Route{Pattern: "GET /{$}", Handler: http.HandlerFunc(s.start), HTML: true})
-	for _, p := range []string{"{kind}", "{kind}/{id}", "{kind}/{id}/{name}"} {
+	for _, p := range []string{"{kind}", "{kind}/{id}", "{kind}/{id}/{name}", "{kind}/{id}/{name}/{sub}"} {
 		s.mux.Handle(httpd.Route{Pattern: "GET /evidence/" + p, Handler: http.HandlerFunc(s.evidence), Cache: "no-cache", CORS: true})
 	}
 	s.mux.Handle(httpd.Route{Pattern: "GET /assets/{name}", Handler: http.HandlerFunc(s.asset), HTML: true, Cache: "public, max-age=31536000, immutable"})
@@ -192,6 +192,9 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, lang string, err e
 	}
 	f, status := s.faces[lang], statusOf(err)
 	key, reference := "err."+strconv.Itoa(status), ""
+	if none, ok := errors.AsType[missing](err); ok {
+		key = string(none)
+	}
 	if status == http.StatusInternalServerError {
 		reference = httpd.RequestID(w)
 		s.cfg.Log.Error("page", slog.String("error", err.Error()), slog.String("id", reference))
@@ -224,7 +227,7 @@ func (s *Server) start(w http.ResponseWriter, r *http.Request) {
 
 // evidence answers GET /evidence/…: the bytes that readers check themselves.
 func (s *Server) evidence(w http.ResponseWriter, r *http.Request) {
-	fact, err := ParseFact(r.PathValue("kind"), r.PathValue("id"), r.PathValue("name"))
+	fact, err := ParseFact(r.PathValue("kind"), r.PathValue("id"), r.PathValue("name"), r.PathValue("sub"))
 	if err == nil {
 		err = onlyParams(r, nil)
 	}
@@ -243,7 +246,7 @@ func (s *Server) evidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", typeEvidence)
-	w.Header().Set("Content-Disposition", `attachment; filename="`+fact.Kind+`.evidence"`)
+	w.Header().Set("Content-Disposition", `attachment; filename="`+fact.File()+`"`)
 	w.Header().Set("Content-Length", strconv.Itoa(len(raw)))
 	_, _ = w.Write(raw) // a client that left is no fault of ours
 }

@@ -13,7 +13,11 @@ import (
 // registry.ErrUnavailable (the node does not run).
 type Source interface {
 	Ledger
+	Archive
 	Directory
+	Council
+	Chronicle
+	Rounds
 	Prover
 }
 
@@ -21,10 +25,18 @@ type Source interface {
 type Ledger interface {
 	Health(context.Context) (Health, error)
 	Network(context.Context) (Network, error)
-	// Blocks below a height, newest first, at most n; 0: from the newest on. Heights that a node has pruned are left out.
+	// Blocks below a height, newest first, at most n; 0: from the newest on. Of pruned ones hash and time are left.
 	Blocks(ctx context.Context, below uint64, n int) ([]Block, error)
 	Operation(context.Context, registry.Hash) (Operation, error)
 	Anchors(context.Context, Page) (List[Anchor], error)
+}
+
+// An Archive answers what stands in single blocks.
+type Archive interface {
+	// Contents of a block, as far as it is not pruned: then Contents.Pruned.
+	Contents(ctx context.Context, height uint64) (Contents, error)
+	Anchor(context.Context, [32]byte) (Anchor, error)
+	Status(context.Context, registry.DID) (Status, error)
 }
 
 // A Directory lists organisations and what they may do.
@@ -77,6 +89,7 @@ type Health struct {
 type Network struct {
 	Name, ChainID string
 	Development   bool // one validator
+	Direct        bool // members may sign together, without a proposal
 	Threshold     uint64
 	Heartbeat     time.Duration
 	QuotaOps      uint64 // operations of a sponsor in QuotaBlocks blocks; 0: no quota
@@ -91,11 +104,12 @@ type Member struct {
 	ID       string
 	Name     map[string]string
 	Key      string // multikey
-	Since    Moment
+	Since    Moment // zero: founding member
 	Removed  Moment
-	Gateway  string // multikey; "" for none
-	Sequence uint64 // highest nonce of its gateway
-	Used     uint64 // operations in the quota window
+	Decided  []uint64 // proposals that added and removed it
+	Gateway  string   // multikey; "" for none
+	Sequence uint64   // highest nonce of its gateway
+	Used     uint64   // operations in the quota window
 }
 
 // A Validator makes blocks.
@@ -106,6 +120,10 @@ type Validator struct {
 	Power   int64
 	Signed  int    // of the newest Network.Watched blocks
 	Last    uint64 // newest block signed among them; 0: none
+	Votes   []bool // in those blocks, oldest first
+
+	Operator, Site string // "" where nobody named them
+	Wanted         int64  // power that the members want: it comes two blocks later; -1: the chain does not say
 }
 
 // A Block is a header.
@@ -119,6 +137,27 @@ type Block struct {
 	Validators int
 	Changed    bool // its operations changed the state: known once the next header exists
 	Open       bool // the next header does not exist yet
+	Pruned     bool // only height, time and hash are left
+}
+
+// Contents of a block.
+type Contents struct {
+	Operations []Done
+	More       int  // operations beyond those
+	Claims     bool // claims of rounds stand in it too: they are never shown
+	Pruned     bool
+}
+
+// Done is one operation of a block. Code is "" where its outcome is another block's, or there is none.
+type Done struct {
+	Hash    registry.Hash
+	Kind    registry.Kind
+	DID     registry.DID
+	Sponsor string   // member whose gateway submitted it
+	Members []string // that signed
+	Code    string
+	Anchor  [32]byte // of an anchor
+	N       uint64   // of a vote: the proposal
 }
 
 // An Operation is an outcome. Code is "" while the hash is unknown to the chain.
@@ -168,7 +207,9 @@ type Key struct {
 	Multikey        string
 	Active, Retired Moment
 	CompromisedFrom time.Time
-	Declared        Moment // of the compromise
+	Declared        Moment    // of the compromise
+	Held            Moment    // an emergency suspension
+	HeldUntil       time.Time // then it lapses by itself
 }
 
 // A Service is an endpoint.
@@ -179,8 +220,10 @@ type Service struct {
 
 // A Version of a DID document.
 type Version struct {
-	ID uint64
-	At Moment
+	ID        uint64
+	At        Moment
+	What      string // change.<what> of texts
+	Operation registry.Hash
 }
 
 // An Accreditation lets one issuer issue one type.
@@ -188,6 +231,7 @@ type Accreditation struct {
 	registry.Accreditation
 	N        uint64
 	Operator registry.DID // second status operator
+	Lapses   time.Time    // end of an emergency suspension; zero: none, or it was decided upon
 	Changed  Moment
 }
 
@@ -203,4 +247,11 @@ type Status struct {
 	At     Moment
 	Served uint64   // sequence of the lists that this node serves; 0: none
 	Lists  []string // their URIs
+	Shape  []Shape  // of the same lists
+}
+
+// A Shape of a status list: how many entries of how many bits.
+type Shape struct {
+	Bits   int
+	Length uint64
 }

@@ -147,14 +147,14 @@ func walk[T any](s *ChainSource, family string, p Page, read func(d registry.DID
 	return out, nil
 }
 
-// moment dates a height by the header after it.
+// moment dates a height by the header after it, whether its block is still here or not.
 func (s *ChainSource) moment(height uint64) Moment {
 	if height == 0 {
 		return Moment{}
 	}
 	m := Moment{Height: height}
-	if h, err := s.header(height + 1); err == nil {
-		m.Time = h.Time
+	if _, t, err := s.cfg.Header(height + 1); err == nil {
+		m.Time = t
 	}
 	return m
 }
@@ -207,4 +207,28 @@ func (s *ChainSource) name(address string) string {
 		return n
 	}
 	return address
+}
+
+// versions calls f for the facts of a family, oldest first: at/… sorts before latest.
+func versions[T any](s *ChainSource, family registry.Family, f func(fact T, leaf registry.Leaf)) error {
+	return s.each(string(family), string(family[:len(family)-1])+"0", func(key string, value []byte) (bool, error) {
+		if !family.Has([]byte(key)) {
+			return true, nil
+		}
+		fact, leaf, err := decodeLeaf[T](value)
+		if err == nil {
+			f(fact, leaf)
+		}
+		return true, err
+	})
+}
+
+// factAt is the fact of a family that held when a block began: the one written below that height. Height 0: the newest.
+func factAt[T any](s *ChainSource, family registry.Family, height uint64) (out *T, err error) {
+	err = versions(s, family, func(fact T, leaf registry.Leaf) {
+		if height == 0 || leaf.Since < height {
+			out = &fact
+		}
+	})
+	return out, err
 }

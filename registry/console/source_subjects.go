@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
 )
 
@@ -88,7 +90,7 @@ func (s *ChainSource) keys(out *Subject) error {
 			return err
 		}
 		k := Key{ID: id, Use: fact.Use, Active: s.moment(fact.Active), Retired: s.moment(fact.Retired),
-			CompromisedFrom: seconds(fact.CompromisedFrom), Declared: s.moment(fact.Declared)}
+			CompromisedFrom: seconds(fact.CompromisedFrom), Declared: s.moment(fact.Declared), Held: s.moment(fact.Held), HeldUntil: seconds(fact.HeldUntil)}
 		switch fact.Key.Alg() {
 		case registry.AlgES256:
 			k.Alg = "ES256"
@@ -115,11 +117,11 @@ func (s *ChainSource) services(out *Subject) error {
 const maxVersions = 100
 
 func (s *ChainSource) versions(out *Subject) error {
-	prefix := string(registry.DIDFamily(out.DID))
-	err := s.each(prefix, prefix[:len(prefix)-1]+"0", func(_ string, value []byte) (bool, error) { // at/… sorts before latest
-		fact, leaf, err := decodeLeaf[registry.DIDFact](value)
-		out.Versions = append(out.Versions, Version{ID: fact.Seq, At: Moment{Height: leaf.Since}})
-		return true, err
+	var last *registry.DIDFact
+	err := versions(s, registry.DIDFamily(out.DID), func(fact registry.DIDFact, leaf registry.Leaf) {
+		out.Versions = append(out.Versions, Version{ID: fact.Seq, At: Moment{Height: leaf.Since}, What: changeOfDID(last, &fact),
+			Operation: registry.HashOfDigest(fact.Head)})
+		last = &fact
 	})
 	slices.Reverse(out.Versions)
 	if len(out.Versions) > maxVersions {
@@ -132,6 +134,27 @@ func (s *ChainSource) versions(out *Subject) error {
 		out.Updated = out.Versions[0].At
 	}
 	return err
+}
+
+// changeOfDID is what happened between two versions, as far as they differ.
+func changeOfDID(was, is *registry.DIDFact) string {
+	switch {
+	case was == nil:
+		return "created"
+	case is.Deactivated != 0:
+		return "deactivated"
+	case is.Frozen != 0:
+		return "frozen"
+	case is.Recovery != was.Recovery:
+		return "recovered"
+	case !bytes.Equal(is.Op, was.Op):
+		return "rotated"
+	case !slices.Equal(is.Keys, was.Keys):
+		return "keys"
+	case !slices.Equal(is.Services, was.Services):
+		return "services"
+	}
+	return "updated"
 }
 
 func (s *ChainSource) roles(out *Subject) error {
@@ -150,7 +173,7 @@ func (s *ChainSource) roles(out *Subject) error {
 	if err != nil {
 		return err
 	}
-	st, err := s.status(out.DID)
+	st, err := s.Status(context.Background(), out.DID)
 	if errors.Is(err, registry.ErrNotFound) {
 		return nil
 	}
@@ -171,12 +194,16 @@ func (s *ChainSource) accreditation(d registry.DID, name string, value []byte) (
 	}
 	vct, number, _ := strings.Cut(name, "/")
 	n, err := strconv.ParseUint(number, 10, 64)
-	a := Accreditation{N: n, Operator: fact.Operator, Changed: s.moment(leaf.Since), Accreditation: registry.Accreditation{
+	return s.accreditationOf(d, vct, n, &fact, leaf), err
+}
+
+func (s *ChainSource) accreditationOf(d registry.DID, vct string, n uint64, fact *registry.AccreditationFact, leaf registry.Leaf) Accreditation {
+	a := Accreditation{N: n, Operator: fact.Operator, Lapses: seconds(fact.Lapses), Changed: s.moment(leaf.Since), Accreditation: registry.Accreditation{
 		DID: d, Type: vct, LegalBasis: fact.Basis, StatusHost: fact.Host, From: time.Unix(fact.From, 0).UTC(), Until: seconds(fact.Until), Suspended: fact.Suspended}}
 	for i := range fact.Roots {
 		a.Roots = append(a.Roots, fact.Roots[i][:])
 	}
-	return a, err
+	return a
 }
 
 // Registrations implements Directory.
@@ -186,13 +213,17 @@ func (s *ChainSource) Registrations(_ context.Context, p Page) (List[Registratio
 
 func (s *ChainSource) registration(d registry.DID, purpose string, value []byte) (Registration, error) {
 	fact, leaf, err := decodeLeaf[registry.RegistrationFact](value)
+	return s.registrationOf(d, purpose, &fact, leaf), err
+}
+
+func (s *ChainSource) registrationOf(d registry.DID, purpose string, fact *registry.RegistrationFact, leaf registry.Leaf) Registration {
 	return Registration{Changed: s.moment(leaf.Since), Registration: registry.Registration{DID: d, Purpose: purpose, Name: fact.Name,
 		PurposeText: fact.Text, Claims: fact.Claims, LegalBasis: fact.Basis, RetentionDays: int(fact.Retention),
-		From: time.Unix(fact.From, 0).UTC(), Until: seconds(fact.Until)}}, err
+		From: time.Unix(fact.From, 0).UTC(), Until: seconds(fact.Until)}}
 }
 
 // Statuses implements Directory.
-func (s *ChainSource) Statuses(_ context.Context, p Page) (List[Status], error) {
+func (s *ChainSource) Statuses(ctx context.Context, p Page) (List[Status], error) {
 	var out List[Status]
 	last := p.After
 	id, err := s.nextID(p.After)
@@ -202,7 +233,7 @@ func (s *ChainSource) Statuses(_ context.Context, p Page) (List[Status], error) 
 			break
 		}
 		var st Status
-		st, err = s.status(s.did(id))
+		st, err = s.Status(ctx, s.did(id))
 		switch {
 		case err == nil:
 			out.Items = append(out.Items, st)
@@ -215,7 +246,8 @@ func (s *ChainSource) Statuses(_ context.Context, p Page) (List[Status], error) 
 	return out, err
 }
 
-func (s *ChainSource) status(d registry.DID) (Status, error) {
+// Status implements Archive.
+func (s *ChainSource) Status(_ context.Context, d registry.DID) (Status, error) {
 	fact, leaf, err := latest[registry.StatusFact](s, registry.StatusFamily(d))
 	if err != nil {
 		return Status{}, err
@@ -231,9 +263,13 @@ func (s *ChainSource) status(d registry.DID) (Status, error) {
 	}
 	if served, ok := lists.Epoch(d); ok {
 		out.Served = served.Sequence
-		for _, uri := range lists.URIs() {
-			if strings.Contains(uri, "/"+d.ID()+"/") {
-				out.Lists = append(out.Lists, uri)
+		records, err := lists.Records(d)
+		if err != nil {
+			return out, nil // the epoch of another moment: it is being replaced
+		}
+		for _, raw := range records {
+			if r, err := statuslist.ParseRecord(raw); err == nil {
+				out.Lists, out.Shape = append(out.Lists, r.URI), append(out.Shape, Shape{r.Bits, r.Length})
 			}
 		}
 	}

@@ -43,6 +43,18 @@ func sourceOf(t *testing.T, c *chaintest.Chain, change func(*ChainConfig)) *Chai
 			}
 			return c.Sign(c.Headers[height-1]), c.Set(), nil
 		},
+		Header: func(height uint64) ([32]byte, time.Time, error) {
+			if height > uint64(len(c.Headers)) || height == 0 {
+				return [32]byte{}, time.Time{}, node.ErrTooHigh
+			}
+			return c.Headers[height-1].Hash(), c.Headers[height-1].Time, nil
+		},
+		Transactions: func(height uint64) ([][]byte, error) {
+			if height > uint64(len(c.Headers)) {
+				return nil, node.ErrTooHigh
+			}
+			return c.Blocks[height], nil
+		},
 		Prove: func(q node.Query, _ string) ([]byte, error) { return c.Evidence(q.Query), nil },
 		Lists: func() *node.StatusStore { return lists },
 		Trust: func() (evidence.Trust, error) { return c.Trust(), nil },
@@ -165,7 +177,7 @@ func TestSubject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Version != 1 || d.Created.Height != created || len(d.Versions) != 2 || d.Versions[0] != (Version{1, Moment{Height: retired}}) || d.Versions[1].ID != 0 {
+	if d.Version != 1 || d.Created.Height != created || len(d.Versions) != 2 || d.Versions[0].ID != 1 || d.Versions[0].At != (Moment{Height: retired}) || d.Versions[0].What != "keys" || d.Versions[1].ID != 0 || d.Versions[1].What != "created" {
 		t.Errorf("versions %+v", d.Versions)
 	}
 	if d.Versions[1].At.Time != c.Headers[created].Time {
@@ -284,14 +296,14 @@ func TestEvidenceOfFacts(t *testing.T) {
 		fact Fact
 		leaf []byte
 	}{
-		{Fact{"did", id, ""}, registry.DIDFamily(did).Latest()},
-		{Fact{"key", id, chaintest.AssertionID}, registry.KeyFamily(did, chaintest.AssertionID).Latest()},
-		{Fact{"service", id, "status"}, registry.ServiceFamily(did, "status").Latest()},
-		{Fact{"accreditation", id, q.Types[0]}, registry.AccreditationFamily(did, q.Types[0], 1).Latest()},
-		{Fact{"registration", id, "test"}, registry.RegistrationFamily(did, "test").Latest()},
-		{Fact{"parameters", "", ""}, registry.ParamsFamily().Latest()},
-		{Fact{"member", "member-0", ""}, registry.MemberFamily("member-0").Latest()},
-		{Fact{"anchor", fmt.Sprintf("%x", root), ""}, registry.AnchorKey(root)},
+		{Fact{Kind: "did", ID: id}, registry.DIDFamily(did).Latest()},
+		{Fact{Kind: "key", ID: id, Name: chaintest.AssertionID}, registry.KeyFamily(did, chaintest.AssertionID).Latest()},
+		{Fact{Kind: "service", ID: id, Name: "status"}, registry.ServiceFamily(did, "status").Latest()},
+		{Fact{Kind: "accreditation", ID: id, Name: q.Types[0]}, registry.AccreditationFamily(did, q.Types[0], 1).Latest()},
+		{Fact{Kind: "registration", ID: id, Name: "test"}, registry.RegistrationFamily(did, "test").Latest()},
+		{Fact{Kind: "parameters"}, registry.ParamsFamily().Latest()},
+		{Fact{Kind: "member", ID: "member-0"}, registry.MemberFamily("member-0").Latest()},
+		{Fact{Kind: "anchor", ID: fmt.Sprintf("%x", root)}, registry.AnchorKey(root)},
 	} {
 		t.Run(r.fact.Kind, func(t *testing.T) {
 			if again, err := ParseFact(strings.Split(strings.TrimPrefix(r.fact.Path(), "/evidence/"), "/")...); err != nil || again != r.fact {
@@ -325,7 +337,7 @@ func TestEvidenceOfFacts(t *testing.T) {
 			}
 		})
 	}
-	for _, absent := range []Fact{{"status", id, ""}, {"type", "urn:dojang:kr:none:1", ""}, {"operation", "1220" + strings.Repeat("00", 32), ""}} {
+	for _, absent := range []Fact{{Kind: "status", ID: id}, {Kind: "type", ID: "urn:dojang:kr:none:1"}, {Kind: "operation", ID: "1220" + strings.Repeat("00", 32)}, {Kind: "validators"}} {
 		raw, err := s.Evidence(t.Context(), absent)
 		if err != nil {
 			t.Fatal(err)
@@ -365,6 +377,7 @@ func TestSourceFaults(t *testing.T) {
 		cfg.SignedHeader = func(uint64) (evidence.SignedHeader, evidence.ValidatorSet, error) {
 			return evidence.SignedHeader{}, nil, registry.ErrNotFound
 		}
+		cfg.Header = func(uint64) ([32]byte, time.Time, error) { return [32]byte{}, time.Time{}, registry.ErrNotFound }
 	})
 	if _, err := pruned.Evidence(t.Context(), Fact{Kind: "parameters"}); !errors.Is(err, registry.ErrNotFound) {
 		t.Error(err)

@@ -1,12 +1,24 @@
 package console
 
+import "maps"
+
 // A text in both languages. {1}, {2} stand for arguments.
 type text struct{ ko, en string }
 
 var languages = []string{"ko", "en"}
 
 // texts are all words of the pages. Words of a domain follow one list: 폐기 revoked, 정지 suspended, 만료 expired.
-var texts = map[string]text{
+var texts = union(pageTexts, councilTexts)
+
+func union(all ...map[string]text) map[string]text {
+	out := map[string]text{}
+	for _, m := range all {
+		maps.Copy(out, m)
+	}
+	return out
+}
+
+var pageTexts = map[string]text{
 	"brand":        {"도장 레지스트리", "Dojang Registry"},
 	"brand.sub":    {"누구나 열람하는 공공 신뢰 원장", "The public ledger of trust, open to everyone"},
 	"skip":         {"본문으로 바로가기", "Skip to content"},
@@ -16,35 +28,37 @@ var texts = map[string]text{
 	"foot.trust":   {"이 화면은 편의를 위한 것입니다. 믿지 말고 증거로 직접 확인하세요.", "These pages are a convenience. Do not trust them: check the Evidence yourself."},
 	"foot.privacy": {"개인에 관한 기록은 이 원장에 없습니다. 기관과 기업만 있습니다.", "No person is recorded on this ledger, only organisations."},
 	"find":         {"찾기", "Find"},
-	"find.label":   {"DID, 블록 번호, 처리 번호(해시)", "DID, block number or operation hash"},
+	"find.short":   {"DID, 블록 번호, 안건 #…", "DID, block, proposal #…"},
+	"find.label":   {"DID, 발급 권한, 목록 주소, 블록, 안건 #, 증명서 종류", "DID, accreditation, list address, block, proposal #, type"},
 	"find.none":    {"찾을 수 없습니다", "Not found"},
-	"find.hint":    {"DID 전체, 블록 번호, 또는 16진수로 쓴 처리 번호를 넣어 주세요.", "Enter a whole DID, a block number, or an operation's hash in hex."},
+	"find.hint":    {"이것이 무엇의 이름인지 알 수 없습니다. 아래 가운데 하나를 넣어 주세요.", "That is not the name of anything that can be looked up here. Try one of these."},
 
 	"home":           {"개요", "Overview"},
-	"members":        {"참여기관·검증노드", "Members & validators"},
-	"dids":           {"식별자(DID)", "Identifiers (DIDs)"},
+	"dids":           {"식별자", "Identifiers"},
 	"accreditations": {"발급 권한", "Who may issue"},
 	"verifiers":      {"제출 요청 기관", "Who may ask"},
 	"status":         {"상태 목록", "Status lists"},
 	"anchors":        {"시점확인", "Time anchors"},
 	"blocks":         {"블록", "Blocks"},
-	"check":          {"직접 확인", "Check it yourself"},
+	"check":          {"직접 확인", "Check it"},
 
-	"home.title":    {"누가 무엇을 발급하고, 누가 무엇을 물을 수 있나", "Who may issue what, and who may ask for what"},
-	"home.lead":     {"기관들이 함께 운영하는 원장입니다. 모든 사실에는 누구나 확인할 수 있는 증거가 있습니다.", "A ledger that agencies run together. Every fact on it comes with Evidence that anyone can check."},
-	"home.network":  {"네트워크", "Network"},
-	"home.newest":   {"최신 블록", "Newest block"},
-	"home.health":   {"이 노드의 상태", "State of this node"},
-	"home.peers":    {"연결된 노드", "Peers"},
-	"home.beat":     {"블록 간격(최대)", "Longest pause between blocks"},
-	"home.quorum":   {"의결 정족수", "Votes needed"},
-	"home.kofn":     {"{2}곳 중 {1}곳", "{1} of {2} members"},
-	"home.dev":      {"개발용 네트워크: 검증노드가 하나뿐입니다. 실제 업무에 쓰지 마세요.", "Development network: a single validator. Not for real use."},
-	"home.explore":  {"둘러보기", "Explore"},
-	"home.d.accr":   {"어느 기관이 어떤 증명서를 어떤 법에 따라 발급할 수 있는지", "Which agency may issue which certificate, under which law"},
-	"home.d.ver":    {"어느 기업과 기관이 어떤 목적으로 어떤 항목을 요청할 수 있는지", "Which organisation may ask for which items, and for what purpose"},
-	"home.d.dids":   {"기관의 서명 키와 그 유효 구간, 변경 이력", "Organisations' signing keys, since when and until when"},
-	"home.d.status": {"증명서의 폐기·정지 목록이 제때 갱신되고 있는지", "Whether lists of revoked and suspended certificates are fresh"},
+	"home.title":     {"누가 무엇을 발급하고, 누가 무엇을 물을 수 있나", "Who may issue what, and who may ask for what"},
+	"home.lead":      {"기관들이 함께 운영하는 원장입니다. 모든 사실에는 누구나 확인할 수 있는 증거가 있습니다.", "A ledger that agencies run together. Every fact on it comes with Evidence that anyone can check."},
+	"home.network":   {"네트워크", "Network"},
+	"home.newest":    {"최신 블록", "Newest block"},
+	"home.health":    {"이 노드의 상태", "State of this node"},
+	"home.peers":     {"연결된 노드", "Peers"},
+	"home.beat":      {"블록 간격(최대)", "Longest pause between blocks"},
+	"home.quorum":    {"의결 정족수", "Votes needed"},
+	"home.kofn":      {"{2}곳 중 {1}곳", "{1} of {2} members"},
+	"home.dev":       {"개발용 네트워크: 검증노드가 하나뿐입니다. 실제 업무에 쓰지 마세요.", "Development network: a single validator. Not for real use."},
+	"home.explore":   {"둘러보기", "Explore"},
+	"home.d.accr":    {"어느 기관이 어떤 증명서를 어떤 법에 따라 발급할 수 있는지", "Which agency may issue which certificate, under which law"},
+	"home.d.ver":     {"어느 기업과 기관이 어떤 목적으로 어떤 항목을 요청할 수 있는지", "Which organisation may ask for which items, and for what purpose"},
+	"home.d.dids":    {"기관의 서명 키와 그 유효 구간, 변경 이력", "Organisations' signing keys, since when and until when"},
+	"home.d.motions": {"참여기관이 무엇을 의결했고, 누가 어떻게 투표했는지", "What the members decided, and who voted how"},
+	"home.d.check":   {"이 화면을 믿지 않고 내 컴퓨터에서 확인하는 방법", "How to check all this yourself, without believing these pages"},
+	"home.d.status":  {"증명서의 폐기·정지 목록이 제때 갱신되고 있는지", "Whether lists of revoked and suspended certificates are fresh"},
 
 	"health.ok":      {"정상", "OK"},
 	"health.syncing": {"동기화 중", "Syncing"},
@@ -52,7 +66,6 @@ var texts = map[string]text{
 	"health.down":    {"꺼짐", "Down"},
 	"stale":          {"이 노드는 지금 최신 상태가 아닙니다. 아래 내용은 오래되었을 수 있습니다.", "This node is not current. What you see may be out of date."},
 
-	"members.lead":      {"참여기관은 오프라인 키로 의결하고, 검증노드는 블록을 만듭니다. 두 역할은 서로 다릅니다.", "Members vote with offline keys; validators make blocks. These are separate roles."},
 	"members.caption":   {"참여기관", "Members"},
 	"members.id":        {"기관", "Member"},
 	"members.key":       {"의결 키", "Governance key"},

@@ -42,6 +42,7 @@ func (s *Server) funcs(f *face) template.FuncMap {
 		"accreditation": func(a Accreditation) string { return accreditationState(a, s.cfg.Now()) },
 		"registration":  func(g Registration) string { return registrationState(g, s.cfg.Now()) },
 		"validator":     validatorState,
+		"next2":         validatorNext,
 		"outcome":       outcomeText,
 		"use":           useText,
 		"opHash":        hashText,
@@ -49,10 +50,25 @@ func (s *Server) funcs(f *face) template.FuncMap {
 		"seconds":       func(d time.Duration) string { return f.span(d) },
 		"pairs":         pairs,
 		"one":           func(v any) []any { return []any{v} },
+		"words":         f.words,
+		"kind":          kindText,
+		"motion":        proposalText,
+		"change":        changeText,
+		"pips":          pips,
+		"subjectOf":     subjectOf,
+		"power":         totalPower,
+		"share":         func(n, all int64) string { return fmt.Sprintf("%.1f", 100*float64(n)/float64(max(all, 1))) },
+		"sameType":      sameType,
+		"claimsOf":      f.claimsOf,
+		"join":          func(all []string) string { return strings.Join(all, ", ") },
+		"less":          func(n uint64) uint64 { return n - 1 },
+		"plus":          func(n uint64) uint64 { return n + 1 },
+		"keystate":      func(k Key) string { return keyState(k, s.cfg.Now()) },
+		"issuer":        func(text string) registry.DID { d, _, _ := registry.ParseDIDURL(text); return d },
 	}
 }
 
-var sections = []string{"home", "accreditations", "verifiers", "dids", "status", "anchors", "members", "blocks", "check"}
+var sections = []string{"home", "accreditations", "verifiers", "proposals", "governance", "validators", "dids", "status", "rounds", "anchors", "blocks", "check"}
 
 var korea = time.FixedZone("KST", 9*3600)
 
@@ -148,7 +164,7 @@ func (f *face) unit(n int64, ko, en string) string {
 }
 
 // A proof is a link to Evidence.
-type proof struct{ URL, About string }
+type proof struct{ URL, About, File string }
 
 // newProof links the Evidence of a fact; about tells a screen reader of which.
 func newProof(about string, parts ...string) (proof, error) {
@@ -156,7 +172,7 @@ func newProof(about string, parts ...string) (proof, error) {
 	if err != nil {
 		return proof{}, fmt.Errorf("link to the Evidence of a %s: %w", parts[0], err)
 	}
-	return proof{fact.Path(), visible(about)}, nil
+	return proof{fact.Path(), visible(about), fact.File()}, nil
 }
 
 // A docType is a credential type by name. Known is false for one that no schema here describes.
@@ -223,15 +239,79 @@ func (f *face) basis(codes []string) []basis {
 	return out
 }
 
-// validatorState is a word of texts: silent without a vote in all the blocks watched, irregular below half.
+// back is how many of the newest blocks tell that a validator has come back, or has just gone.
+const back = 3
+
+// validatorState is a word of texts: from the votes in the newest blocks, the only thing that all nodes agree on.
 func validatorState(v Validator, watched int) string {
+	newest := v.Votes[max(0, len(v.Votes)-back):]
 	switch {
+	case v.Power == 0:
+		return "joining"
 	case v.Signed == 0:
 		return "silent"
-	case 2*v.Signed < watched:
-		return "irregular"
+	case len(newest) > 0 && !slices.Contains(newest, true):
+		return "gone"
+	case 3*v.Signed >= 2*watched:
+		return "signing"
+	case !slices.Contains(newest, false):
+		return "back"
 	}
-	return "signing"
+	return "irregular"
+}
+
+// validatorNext is what the members decided about a validator and the engine has not taken yet; "" for nothing.
+func validatorNext(v Validator) string {
+	switch {
+	case v.Wanted < 0 || v.Wanted == v.Power || v.Power == 0:
+		return ""
+	case v.Wanted == 0:
+		return "leaving"
+	}
+	return "changing"
+}
+
+// keyState is a word of texts.
+func keyState(k Key, now time.Time) string {
+	switch {
+	case !k.CompromisedFrom.IsZero():
+		return "compromised"
+	case k.Retired.Height != 0:
+		return "retired"
+	case now.Before(k.HeldUntil):
+		return "held"
+	}
+	return "inforce"
+}
+
+// kindText, proposalText, changeText and voteText are keys of texts; what has none is "something else".
+func kindText(k registry.Kind) string                  { return known("kind.", string(k)) }
+func proposalText(state registry.ProposalState) string { return known("pr.", string(state)) }
+func changeText(what string) string                    { return known("change.", what) }
+func voteText(yes bool) string {
+	if yes {
+		return "pr.yes"
+	}
+	return "pr.no"
+}
+
+func known(prefix, name string) string {
+	if _, ok := texts[prefix+name]; ok {
+		return prefix + name
+	}
+	return "kind.other"
+}
+
+// pips are n squares, the first yes of them full; too many are not drawn.
+func pips(yes int, n uint64) []bool {
+	if n > 40 {
+		return nil
+	}
+	out := make([]bool, n)
+	for i := range out {
+		out[i] = i < yes
+	}
+	return out
 }
 
 // outcomeText is the key of a text.
@@ -261,3 +341,71 @@ func pairs(kv ...any) map[string]any {
 
 // hashText is how operations are named in addresses.
 func hashText(h registry.Hash) string { return hex.EncodeToString(h[:]) }
+
+// subjectOf is the page of what a proposal changes; nil for one without.
+func subjectOf(p ProposalDetail) *foundPlace {
+	accreditation := func(vct string, n uint64) *foundPlace {
+		if p.Before.Accreditation == nil && p.State != registry.ProposalExecuted {
+			return nil // it does not exist yet
+		}
+		return &foundPlace{Kind: "accreditation", Path: fmt.Sprintf("/accreditations/%s/%s/%d", p.About.ID(), vct, n)}
+	}
+	switch b := p.Body.(type) {
+	case *registry.AccreditBody:
+		return accreditation(b.Type, b.N)
+	case *registry.SuspendBody:
+		return accreditation(b.Type, b.N)
+	case *registry.ResumeBody:
+		return accreditation(b.Type, b.N)
+	case *registry.EndBody:
+		return accreditation(b.Type, b.N)
+	case *registry.RegisterBody:
+		if p.Before.Registration != nil || p.State == registry.ProposalExecuted {
+			return &foundPlace{Kind: "registration", Path: "/verifiers/" + p.About.ID() + "/" + b.Purpose}
+		}
+	case *registry.TypeDigestBody:
+		if p.State == registry.ProposalExecuted {
+			return &foundPlace{Kind: "type", Path: "/types/" + b.Type}
+		}
+	case *registry.MemberAddBody:
+		if p.State == registry.ProposalExecuted {
+			return &foundPlace{Kind: "member", Path: "/governance#member-" + b.ID}
+		}
+	case *registry.MemberRemoveBody:
+		return &foundPlace{Kind: "member", Path: "/governance#member-" + b.ID}
+	case *registry.ThresholdBody:
+		return &foundPlace{Kind: "parameters", Path: "/governance"}
+	case *registry.ValidatorBody:
+		return &foundPlace{Kind: "validators", Path: "/validators"}
+	}
+	return nil
+}
+
+func totalPower(all []Validator) (sum int64) {
+	for _, v := range all {
+		sum += v.Power
+	}
+	return sum
+}
+
+// sameType: the digest is that of the definition which this program has.
+func sameType(t Type) bool {
+	known, ok := schemas.ByDigest(t.Digest)
+	return ok && known.VCT == t.VCT
+}
+
+// claimsOf are the items of a type that this program knows.
+func (f *face) claimsOf(vct string) []item {
+	t, ok := schemas.Lookup(vct)
+	if !ok || t.VCT != vct {
+		return nil
+	}
+	var out []item
+	for _, c := range t.Claims {
+		if c.Reserved {
+			continue // the envelope's, not the document's
+		}
+		out = append(out, item{Label: c.Label.In(f.lang), Path: c.Path, Class: string(c.Class)})
+	}
+	return out
+}
