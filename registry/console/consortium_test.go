@@ -1,6 +1,7 @@
 package console
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -234,6 +235,15 @@ func records(t *testing.T, a *chaintest.Agency) [][]byte {
 	return out
 }
 
+// published are records of lists without tokens.
+type published [][]byte
+
+func (p published) Records(context.Context, bool) ([][]byte, error) { return p, nil }
+
+func (published) Token(context.Context, string, string, bool) ([]byte, error) {
+	return nil, node.ErrNoList
+}
+
 func (w *consortium) epoch(a *chaintest.Agency, key string, sequence uint64, fresh time.Duration) {
 	w.Must(w.Op(registry.Operation{DID: a.DID, Seq: sequence, Body: &registry.EpochBody{IssuedAt: w.Time.Unix(), NextUpdate: w.Time.Add(fresh).Unix(),
 		Root: statuslist.EpochRoot(records(w.t, a))}}, signs(a, key)))
@@ -247,7 +257,7 @@ func (w *consortium) behind(cfg *ChainConfig) {
 		w.t.Fatal(err)
 	}
 	epoch := registry.StatusEpoch{Issuer: w.mois.DID, Sequence: fact.Sequence, IssuedAt: time.Unix(fact.IssuedAt, 0), NextUpdate: time.Unix(fact.NextUpdate, 0), Root: fact.Root}
-	if err := lists.Put(w.t.Context(), epoch, records(w.t, w.mois), nil); err != nil {
+	if err := lists.Put(w.t.Context(), epoch, published(records(w.t, w.mois))); err != nil {
 		w.t.Fatal(err)
 	}
 	cfg.Health = func() node.Health {

@@ -263,7 +263,7 @@ func (s *ChainSource) Status(_ context.Context, d registry.DID) (Status, error) 
 	}
 	if served, ok := lists.Epoch(d); ok {
 		out.Served = served.Sequence
-		records, err := lists.Records(d)
+		records, err := lists.Records(d, false)
 		if err != nil {
 			return out, nil // the epoch of another moment: it is being replaced
 		}

@@ -253,6 +253,7 @@ var councilTexts = map[string]text{
 	"st.none":      {"이 노드는 이 기관의 목록을 아직 받지 않았습니다.", "This node has not fetched this organisation’s lists yet."},
 	"st.lists":     {"이 노드가 제공하는 목록", "Lists served here"},
 	"st.freshness": {"다음 갱신 시각이 지나면 확인 업체는 ‘유효’라고 답하지 않고 보류합니다.", "After the time of the next update a verifier no longer answers “valid”, it holds."},
+	"st.base":      {"발급기관이 마지막으로 서명한 차수", "Last epoch that the issuer signed itself"},
 	"st.second":    {"예비 상태 운영기관이 서명", "signed by the second status operator"},
 
 	"bl.content":  {"이 블록의 처리", "Operations in this block"},

@@ -64,7 +64,6 @@ func (s *Server) funcs(f *face) template.FuncMap {
 		"less":          func(n uint64) uint64 { return n - 1 },
 		"plus":          func(n uint64) uint64 { return n + 1 },
 		"keystate":      func(k Key) string { return keyState(k, s.cfg.Now()) },
-		"issuer":        func(text string) registry.DID { d, _, _ := registry.ParseDIDURL(text); return d },
 	}
 }
 
