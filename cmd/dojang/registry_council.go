@@ -102,11 +102,33 @@ func ownTrust(ctx context.Context, home nodeHome) ([]byte, error) {
 
 // facts proves leaves, all under one header.
 func (v *council) facts(ctx context.Context, leaves ...[]byte) (*evidence.Facts, error) {
-	facts, _, err := v.light.Facts(ctx, light.Query{Leaves: leaves})
-	if err != nil {
-		return nil, fmt.Errorf("ask the network: %w", err)
+	facts, _, err := v.ask(ctx, light.Query{Leaves: leaves})
+	return facts, err
+}
+
+// patience is how long a network may be between two blocks, or a node behind the others, before a command gives up.
+const patience = 20 * time.Second
+
+// patiently tries again what is for later to decide.
+func patiently(ctx context.Context, later error, try func() error) error {
+	for end := time.Now().Add(patience); ; {
+		err := try()
+		if !errors.Is(err, later) || time.Now().After(end) || !sleep(ctx, 500*time.Millisecond) {
+			return err
+		}
 	}
-	return facts, nil
+}
+
+// ask brings one checked Evidence, and its bytes.
+func (v *council) ask(ctx context.Context, q light.Query) (facts *evidence.Facts, raw []byte, err error) {
+	err = patiently(ctx, registry.ErrUnavailable, func() error {
+		facts, raw, err = v.light.Facts(ctx, q)
+		return err
+	})
+	if err != nil && !errors.Is(err, light.ErrQuery) {
+		err = fmt.Errorf("ask the network: %w", err)
+	}
+	return facts, raw, err
 }
 
 // rules are the parameters of the chain and the count of proposals.
@@ -137,7 +159,12 @@ func (v *council) operation(o registry.Operation) registry.Operation {
 
 // submit hands one operation to the first node that takes it, and returns when the chain's answer is proven.
 func (v *council) submit(ctx context.Context, operation []byte) error {
-	out, err := v.light.Submit(ctx, operation)
+	var out []registry.Outcome
+	err := patiently(ctx, light.ErrNotAdmitting, func() error {
+		var err error
+		out, err = v.light.Submit(ctx, operation)
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("submit: %w", err)
 	}

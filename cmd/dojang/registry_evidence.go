@@ -37,12 +37,12 @@ func (c *registryEvidenceCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	facts, raw, err := v.light.Facts(e.ctx, q)
+	facts, raw, err := v.ask(e.ctx, q)
 	switch {
 	case errors.Is(err, light.ErrQuery):
 		return fmt.Errorf("nothing to prove, or more than %d things at once", light.MaxQueryKeys)
 	case err != nil:
-		return fmt.Errorf("ask the network: %w", err)
+		return err
 	}
 	if err := writeFile(c.Out, raw); err != nil {
 		return err

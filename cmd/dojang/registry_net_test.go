@@ -16,10 +16,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/dojang-id/dojang/registry"
-	"github.com/dojang-id/dojang/registry/light"
-	"github.com/dojang-id/dojang/registry/registrytest"
 )
 
 // asDojang makes the test binary the command itself: what the operator's page calls dojang.
@@ -51,14 +47,16 @@ func shellBlocks(t *testing.T, path string) []string {
 
 // operatorShell runs commands of a page in a folder, and ends what they left running.
 type operatorShell struct {
-	t    *testing.T
-	dir  string
-	port int
+	t      *testing.T
+	dir    string
+	port   int
+	groups []int // process groups that may still run
 }
 
 func newOperatorShell(t *testing.T) *operatorShell {
 	t.Helper()
 	s := &operatorShell{t: t, dir: t.TempDir(), port: loopbackPorts(t)}
+	t.Cleanup(s.end)
 	bin := filepath.Join(s.dir, "bin")
 	if err := os.Mkdir(bin, 0o700); err != nil {
 		t.Fatal(err)
@@ -115,22 +113,29 @@ func (s *operatorShell) run(script string) string {
 		s.t.Fatal(err)
 	}
 	group := -cmd.Process.Pid
-	s.t.Cleanup(func() {
-		_ = syscall.Kill(group, syscall.SIGTERM)
-		for range 100 {
-			if syscall.Kill(group, 0) != nil {
-				return
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		_ = syscall.Kill(group, syscall.SIGKILL)
-	})
+	s.groups = append(s.groups, group)
 	err = cmd.Wait()
 	text, _ := os.ReadFile(out.Name())
 	if err != nil {
 		s.t.Fatalf("%v\n%s\n%s", err, text, s.logs())
 	}
 	return string(text)
+}
+
+// end ends all that still runs.
+func (s *operatorShell) end() {
+	for _, group := range s.groups {
+		_ = syscall.Kill(group, syscall.SIGTERM)
+	}
+	for _, group := range s.groups {
+		for i := 0; syscall.Kill(group, 0) == nil; i++ {
+			if i == 100 {
+				_ = syscall.Kill(group, syscall.SIGKILL)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	s.groups = nil
 }
 
 func (s *operatorShell) logs() string {
@@ -158,8 +163,8 @@ func (s *operatorShell) status(homes ...string) []nodeStatus {
 	return out
 }
 
-// submit has an operation executed through node 1: a state to make a snapshot of.
-func (s *operatorShell) submit() {
+// network is the network file of the page.
+func (s *operatorShell) network() networkFile {
 	s.t.Helper()
 	raw, err := os.ReadFile(filepath.Join(s.dir, "net", "network.json"))
 	if err != nil {
@@ -169,49 +174,132 @@ func (s *operatorShell) submit() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	key := registrytest.NewKey(s.t, registry.RoleOp)
-	next := key.Public.Hash()
-	op, err := registry.Operation{Network: "trial", ChainID: "trial-1",
-		Body: &registry.CreateBody{Op: key.Public, Next: registry.HashOf(next[:]), Recovery: registry.HashOf([]byte("recovery"))}}.Sign(key)
+	return n
+}
+
+// get is a page or an answer of a node's public face, once it is there.
+func get(url string) (status int, body string) {
+	res, err := http.Get(url)
 	if err != nil {
-		s.t.Fatal(err)
+		return 0, ""
 	}
-	body, err := light.EncodeOperations([][]byte{op})
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		s.t.Fatal(err)
+		return 0, ""
 	}
-	res, err := http.Post(n.Cards[0].URL+"/v1/operations", light.TypeOperations, bytes.NewReader(body))
-	if err != nil || res.StatusCode != http.StatusOK {
-		s.t.Fatalf("%v %v", res, err)
-	}
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if out, err := light.DecodeOutcomes(answer, 1); err != nil || out[0].Code != string(registry.CodeOK) {
-		s.t.Fatalf("%+v %v", out, err)
-	}
-	for _, c := range n.Cards { // whoever is asked for it has it
-		for range 100 {
-			if res, err := http.Get(c.URL + "/v1/snapshots/latest"); err == nil && res.StatusCode == http.StatusOK {
+	return res.StatusCode, string(raw)
+}
+
+// snapshots waits until the founders that live have one for a newcomer.
+func (s *operatorShell) snapshots() {
+	s.t.Helper()
+	for _, c := range s.network().Cards[:3] {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			if status, _ := get(c.URL + "/v1/snapshots/latest"); status == http.StatusOK {
 				break
 			}
-			time.Sleep(50 * time.Millisecond)
+			if time.Now().After(end) {
+				s.t.Fatalf("%s has no snapshot", c.URL)
+			}
 		}
 	}
 }
 
-// TestOperatorsPage runs the commands of docs/operators/registry.md, exactly.
+// explorer checks that the pages of a node show something, in both languages. Of the paths at least one leads to a page.
+func (s *operatorShell) explorer(subject string, paths ...string) {
+	s.t.Helper()
+	base := s.network().Cards[0].URL
+	if status, _ := get(base + "/en" + paths[0]); status == http.StatusNotFound && len(paths) == 1 {
+		s.t.Logf("the explorer has no page %s yet", paths[0])
+		return
+	}
+	for _, lang := range []string{"ko", "en"} {
+		var pages []string
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+			pages = pages[:0]
+			missing := ""
+			for _, path := range paths {
+				url := base + "/" + lang + path
+				switch status, body := get(url); {
+				case status == http.StatusOK && strings.Contains(body, subject) && strings.Contains(body, `lang="`+lang+`"`):
+					pages = append(pages, path)
+				case status != http.StatusNotFound:
+					missing = fmt.Sprintf("%s: %d", url, status)
+				}
+			}
+			if missing == "" && len(pages) > 0 {
+				break
+			}
+			if time.Now().After(end) {
+				s.t.Errorf("the explorer does not show %s: %s (of %v)", subject, missing, paths)
+				break
+			}
+		}
+	}
+}
+
+// kill ends the process of a node at once, as a power cut does.
+func (s *operatorShell) kill(home string) {
+	s.t.Helper()
+	killed := 0
+	names, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, name := range names {
+		raw, _ := os.ReadFile(name) // gone meanwhile
+		if cwd, _ := os.Readlink(filepath.Join(filepath.Dir(name), "cwd")); cwd != s.dir || !bytes.Contains(raw, []byte("start\x00"+home+"\x00")) {
+			continue
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGKILL)
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		killed++
+	}
+	if killed != 1 {
+		s.t.Fatalf("%d processes run on %s", killed, home)
+	}
+}
+
+// off ends all that the page has started: nothing answers any more.
+func (s *operatorShell) off() {
+	s.t.Helper()
+	s.end()
+	for _, c := range s.network().Cards {
+		if status, _ := get(c.URL + "/v1/health"); status != 0 {
+			s.t.Errorf("%s answers", c.URL)
+		}
+	}
+}
+
+// TestOperatorsPage runs the commands of docs/operators/registry.md, exactly, in their order: four agencies found a network, a
+// member is added, its node joins, an issuer is accredited and suspended, all while one validator is dead, and what the
+// chain proved is checked with everything off.
 func TestOperatorsPage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts five processes")
 	}
 	blocks := shellBlocks(t, filepath.Join("..", "..", "docs", "operators", "registry.md"))
-	if len(blocks) < 2 {
-		t.Fatal("the page has lost its commands")
+	if len(blocks) != 7 {
+		t.Fatalf("the page has %d blocks of commands", len(blocks))
 	}
 	s := newOperatorShell(t)
-	t.Run("four agencies in four commands", func(t *testing.T) {
+	step := func(name string, f func(t *testing.T)) {
+		if ok := t.Run(name, func(t *testing.T) {
+			outer := s.t
+			s.t = t
+			defer func() { s.t = outer }()
+			f(t)
+		}); !ok {
+			t.FailNow()
+		}
+	}
+	step("four agencies in four commands", func(t *testing.T) {
 		if n := strings.Count(strings.TrimSpace(blocks[0]), "\n") + 1; n != 4 {
 			t.Fatalf("%d commands", n)
 		}
@@ -221,14 +309,26 @@ func TestOperatorsPage(t *testing.T) {
 				t.Errorf("%+v", st)
 			}
 		}
+		s.explorer("agency-4", "/governance", "/members")
 	})
-	t.Run("a fifth node joins by state sync", func(t *testing.T) {
-		s.submit()
-		if text := s.run(blocks[1]); !strings.Contains(text, "holds the state of height") {
+	s.kill("net/4")
+	step("a member is added by votes", func(t *testing.T) {
+		text := s.run(blocks[1])
+		for _, want := range []string{"add the member agency-5 (기관 5, Agency 5)", "voting", "approved", "executed", "3 of 3 votes for it: agency-1, agency-2, agency-3"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in %s", want, text)
+			}
+		}
+		s.explorer("agency-5", "/governance", "/members")
+		s.explorer("agency-1", "/proposals/1")
+	})
+	step("its node joins by state sync", func(t *testing.T) {
+		s.snapshots()
+		if text := s.run(blocks[2]); !strings.Contains(text, "holds the state of height") {
 			t.Fatalf("no state sync: %s", text)
 		}
 		st := s.status("net/5")[0]
-		if st.Health.Status != "ok" || len(st.Peers) != 4 || len(st.Validators) != 4 {
+		if st.Health.Status != "ok" || len(st.Peers) != 3 || len(st.Validators) != 4 {
 			t.Fatalf("%+v", st)
 		}
 		for _, v := range st.Validators {
@@ -237,9 +337,53 @@ func TestOperatorsPage(t *testing.T) {
 			}
 		}
 	})
-	t.Run("a stranger's node is refused", func(t *testing.T) {
-		s.port++ // of 127.0.0.5 are four taken
-		s.port += 3
+	var did string
+	step("an issuer is accredited by votes, the new member's among them", func(t *testing.T) {
+		if text := s.run(blocks[3]); !strings.Contains(text, "3 of 3 votes for it: agency-1, agency-3, agency-5") || !strings.Contains(text, "is in force") {
+			t.Errorf("%s", text)
+		}
+		raw, err := os.ReadFile(filepath.Join(s.dir, "net", "gaon", "did.txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		did = strings.TrimSpace(string(raw))
+		s.explorer(did, "/dids/"+did[strings.LastIndex(did, ":")+1:])
+		s.explorer(did[strings.LastIndex(did, ":")+1:], "/accreditations")
+	})
+	step("and suspended, one vote from a machine without network", func(t *testing.T) {
+		text := s.run(blocks[4])
+		for _, want := range []string{"signed by nobody yet", "signed by agency-3", "3 of 3 votes for it: agency-1, agency-3, agency-2", "executed", "is suspended, since block"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in %s", want, text)
+			}
+		}
+		s.refused("dojang registry vote net/3 3 yes", "1", "proposal 3 is closed: executed")
+		s.refused("dojang registry vote net/5 99 yes", "1", "no such proposal")
+		s.explorer(did[strings.LastIndex(did, ":")+1:], "/proposals/3", "/accreditations")
+	})
+	step("an emergency, and its confirmation", func(t *testing.T) {
+		text := s.run(blocks[5])
+		for _, want := range []string{"signed by agency-1, agency-2", "done: suspend the key " + did + "#assertion-1 at once", "proposal 4: declare the key " + did + "#assertion-1 compromised from"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in %s", want, text)
+			}
+		}
+		s.refused("dojang registry emergency suspend net/1 "+did+"#assertion-1", "2", "2 members sign an emergency suspension")
+		s.refused("dojang registry propose threshold net/1 1", "1", "not a threshold that these members may have")
+		s.refused("dojang registry propose accredit net/1 did:dojang:other:1 resident-id", "2", "not an identifier of this network: did:dojang:trial:")
+		s.refused("dojang registry proposals net/4", "2", "does not answer; give a trust file")
+		s.refused("dojang registry vote net/3 4 yes", "2", "the governance key is not in this home")
+		s.refused("dojang registry vote net/4 4 yes --trust net/trust.json", "0", "2 of 3 votes for it: agency-1, agency-4") // its node is dead, its vote counts
+	})
+	step("the one that was dead all the while catches up", func(t *testing.T) {
+		height := s.status("net/1")[0].Health.Height
+		s.run(fmt.Sprintf("dojang registry start net/4 2>>net/4.log &\ndojang registry status net/4 --wait %d", height))
+		if text := s.run("dojang registry proposals net/4 3"); !strings.Contains(text, "executed") {
+			t.Error(text)
+		}
+	})
+	step("a stranger's node is refused", func(t *testing.T) {
+		s.port += 4 // of 127.0.0.5 are four taken
 		s.run("dojang registry init net/6 --host 127.0.0.6 --generate-passphrase; dojang registry join net/6 --network net/network.json --trust net/trust.json; dojang registry start net/6 2>net/6.log &\nsleep 4")
 		if text := s.run("dojang registry status net/6 --json || true"); strings.Contains(text, `"status":"ok"`) {
 			t.Fatalf("a node that nobody admitted has connected: %s", text)
@@ -250,4 +394,48 @@ func TestOperatorsPage(t *testing.T) {
 			}
 		}
 	})
+	step("checked with everything off", func(t *testing.T) {
+		s.off()
+		text := s.run(blocks[6])
+		for _, want := range []string{"It holds: proven by block", "is in force", "is suspended, since block", "agency-3 voted for proposal 3"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in %s", want, text)
+			}
+		}
+		path := filepath.Join(s.dir, "net", "suspended.cbor")
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw[len(raw)-40] ^= 1
+		if err := os.WriteFile(path, raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s.refused("dojang verify evidence net/suspended.cbor --trust net/trust.json", "1", "check failed")
+		checkOwnerOnly(t, filepath.Join(s.dir, "net"))
+	})
+}
+
+// refused checks that a command ends with a code, and says why.
+func (s *operatorShell) refused(command, code, says string) {
+	s.t.Helper()
+	if got, text := s.exit(command); got != code || !strings.Contains(text, says) {
+		s.t.Errorf("%s: exit %s: %s", command, got, text)
+	}
+}
+
+// checkOwnerOnly: keys, tokens, votes and passphrases are for the operator alone.
+func checkOwnerOnly(t *testing.T, dir string) {
+	t.Helper()
+	for _, pattern := range []string{"*/governance/*", "*/keys/*", "*/passphrase", "*/management.token", "*/validator_*.json", "*/node_key.json", "*.json", "*.cbor"} {
+		names, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err != nil || len(names) == 0 {
+			t.Errorf("%s: %d files, %v", pattern, len(names), err)
+		}
+		for _, name := range names {
+			if info, err := os.Stat(name); err != nil || info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s: %v %v", name, info.Mode(), err)
+			}
+		}
+	}
 }
