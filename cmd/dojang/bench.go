@@ -118,7 +118,7 @@ func (c *benchCmd) cases() []bench.Case {
 func benchCases() []bench.Case {
 	cases := slices.Concat(sdjwt.BenchCases(), statuslist.BenchCases(), httpd.BenchCases(), sqldb.BenchCases(),
 		issuertest.BenchCases(), verifiertest.BenchCases(), chaintest.BenchCases(), registryweb.BenchCases(), node.BenchCases())
-	return append(cases, bench.Guard(cases),
+	return append(cases, bench.Guard(cases), bench.Case{Name: "latency/p99-under-load", Whole: underLoad},
 		bench.Case{Name: "ops/cold-start", Whole: func(ctx context.Context, _ bench.Options) (bench.Row, error) { return coldStart(ctx) }},
 		bench.Case{Name: "ops/rss", Whole: func(ctx context.Context, _ bench.Options) (bench.Row, error) { return peakMemory(ctx) }})
 }

@@ -39,11 +39,11 @@ var ErrMissed = errors.New("bench: goal missed")
 // Loops are the bodies of a case. i counts iterations; fixtures are picked by i, never memoised across iterations.
 type Loops struct {
 	Op    func(i int) error
-	Floor func(i int) error // the physical limit of one unit (see Per); nil: no floor, ratio 0
+	Floor func(i int) error // the physical limit of the same work (see FloorPer); nil: no floor, ratio 0
 	// Corrupt feeds one corrupted input a round and returns an error when it was accepted: the row is void then.
 	Corrupt func(round int) error
-	// Per is the number of units one Op does (entries, claims, credentials); 0 means 1.
-	Per int
+	// Per is the number of units one Op does (entries, claims, credentials), FloorPer those of one Floor; 0 means 1.
+	Per, FloorPer int
 	// Latencies are milliseconds of single callers so far, when an Op is many at once; nil: none.
 	Latencies func() []float64
 	// Extra are figures that no time tells: bytes, counts.
@@ -133,7 +133,7 @@ func (t *timer) round() error {
 		if ns, err = timed(t.l.Floor, round*t.nf, t.nf); err != nil {
 			return fmt.Errorf("floor: %w", err)
 		}
-		t.floors = append(t.floors, ns)
+		t.floors = append(t.floors, ns/float64(max(t.l.FloorPer, 1)))
 	}
 	if t.l.Corrupt != nil {
 		if err := t.l.Corrupt(round); err != nil {

@@ -1,6 +1,7 @@
 package sqldb
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,11 +18,10 @@ const (
 	benchTurns  = 8   // writes of each caller in one operation
 )
 
-// BenchCases are one durable record of 512 bytes by 1 and by 128 waiting callers, beside the raw work: as many records
-// appended to a file with one sync for all that wait. scaling/durable-record is how the cost of one falls when many wait.
+// BenchCases are one durable record of 512 bytes with 128 callers who wait, beside the raw work: as many records appended to
+// a file with one sync for all. scaling/durable-record is how the cost of one falls when many wait.
 func BenchCases() []bench.Case {
 	return []bench.Case{
-		{Name: "sqldb/write-1", New: func() (*bench.Loops, error) { return benchWrite(1) }},
 		{Name: "sqldb/write-128", New: func() (*bench.Loops, error) { return benchWrite(128) }},
 		bench.Scaling{Name: "scaling/durable-record", Sizes: []int{1, 8, 32, 128}, New: benchWrite, Exponent: -0.3}.Case(),
 	}
@@ -45,7 +45,7 @@ func benchWrite(callers int) (*bench.Loops, error) {
 		return nil, err
 	}
 	records := benchRecords()
-	floor := &benchFloor{file: raw, joined: callers}
+	joined := bytes.Repeat(records[0], callers)
 	var mu sync.Mutex
 	var first error
 	return &bench.Loops{
@@ -66,8 +66,12 @@ func benchWrite(callers int) (*bench.Loops, error) {
 			wg.Wait()
 			return first
 		},
-		Floor: func(i int) error { return floor.append(records[i%len(records)]) },
-		Close: func() { _ = errors.Join(db.Close(), raw.Close(), os.RemoveAll(dir)) },
+		Floor: func(int) error { // one write and one sync for all that wait
+			_, err := raw.Write(joined)
+			return errors.Join(err, raw.Sync())
+		},
+		FloorPer: callers,
+		Close:    func() { _ = errors.Join(db.Close(), raw.Close(), os.RemoveAll(dir)) },
 	}, nil
 }
 
@@ -79,22 +83,6 @@ func benchInsert(db *DB, body []byte) error {
 		}
 		return err
 	})
-}
-
-// benchFloor appends one record; the last of those who wait makes all of them durable.
-type benchFloor struct {
-	file   *os.File
-	joined int
-	buf    []byte
-}
-
-func (f *benchFloor) append(record []byte) error {
-	if f.buf = append(f.buf, record...); len(f.buf) < f.joined*benchRecord {
-		return nil
-	}
-	_, err := f.file.Write(f.buf)
-	f.buf = f.buf[:0]
-	return errors.Join(err, f.file.Sync())
 }
 
 func benchRecords() [][]byte {

@@ -39,7 +39,7 @@ func benchCase(name string, copies int) bench.Case {
 		if err != nil {
 			return nil, err
 		}
-		return &bench.Loops{Op: b.op, Floor: b.floorOne, Corrupt: b.corrupt, Per: benchWidth * copies, Latencies: b.took.Ms, Close: b.close}, nil
+		return &bench.Loops{Op: b.op, Floor: b.floorAll, Corrupt: b.corrupt, Per: benchWidth * copies, FloorPer: benchWidth * copies, Latencies: b.took.Ms, Close: b.close}, nil
 	}}
 }
 
@@ -50,9 +50,8 @@ type flows struct {
 	took    bench.Latencies
 	tickets chan ticket
 	dir     string
-	wires   []*wire // benchWidth to the issuer
+	wires   []*bench.Wire // benchWidth to the issuer
 	floor   *floor
-	due     int // floor units asked for and not done yet
 }
 
 // A ticket is all that one wallet brings: its code, and a credential request with proofs over a nonce of ours.
@@ -94,7 +93,7 @@ func (b *flows) prepare(ctx context.Context) (err error) {
 		return err
 	}
 	for range benchWidth {
-		w, err := dialWire(b.URL)
+		w, err := bench.Dial(b.URL)
 		if err != nil {
 			return err
 		}
@@ -108,6 +107,50 @@ func (b *flows) prepare(ctx context.Context) (err error) {
 	b.floor, err = newFloor(ctx, filepath.Join(b.dir, "floor.db"), t, sizes)
 	return err
 }
+
+// A Flows is an issuer whose wallets are ready, for a load that others share the machine with.
+type Flows struct {
+	f     *flows
+	wires chan *bench.Wire
+}
+
+// NewFlows starts it on a database of its own, with tickets for so many flows; Close ends it.
+func NewFlows(tickets int) (*Flows, error) {
+	f, err := newFlows(1)
+	if err != nil {
+		return nil, err
+	}
+	s := &Flows{f: f, wires: make(chan *bench.Wire, benchWidth)}
+	for _, w := range f.wires {
+		s.wires <- w
+	}
+	if more := tickets - len(f.tickets); more > 0 {
+		err = f.issue(more)
+	}
+	if err != nil {
+		f.close()
+	}
+	return s, err
+}
+
+// One is token, nonce, credential for the next wallet. Safe for concurrent use.
+func (s *Flows) One() error {
+	w := <-s.wires
+	defer func() { s.wires <- w }()
+	select {
+	case t := <-s.f.tickets:
+		_, err := s.f.flow(w, t)
+		return err
+	default:
+		return errors.New("issuertest: out of tickets")
+	}
+}
+
+// Floor is the arithmetic of one.
+func (s *Flows) Floor() error { return s.f.floor.copy() }
+
+// Close stops the servers.
+func (s *Flows) Close() { s.f.close() }
 
 // people are 256 records of the same invented person under different ids and addresses.
 func (b *flows) people(ctx context.Context) error {
@@ -149,7 +192,7 @@ func (b *flows) issue(n int) error {
 
 func (b *flows) close() {
 	for _, w := range b.wires {
-		_ = w.conn.Close()
+		_ = w.Close()
 	}
 	if b.floor != nil {
 		b.floor.close()
@@ -186,8 +229,8 @@ func (b *flows) op(int) error {
 }
 
 // flow is token, nonce, credential; the sizes of the three answers.
-func (b *flows) flow(w *wire, t ticket) (sizes [3]int, err error) {
-	status, body, err := w.post("/gaon/token", formHead, t.token)
+func (b *flows) flow(w *bench.Wire, t ticket) (sizes [3]int, err error) {
+	status, body, err := w.Do("POST /gaon/token", bench.FormHead, t.token)
 	if err != nil || status != http.StatusOK {
 		return sizes, fmt.Errorf("issuertest: token: %d %w", status, err)
 	}
@@ -197,13 +240,13 @@ func (b *flows) flow(w *wire, t ticket) (sizes [3]int, err error) {
 	if !ok {
 		return sizes, errors.New("issuertest: no access token")
 	}
-	head := jsonHead + "Authorization: Bearer " + string(access) + "\r\n"
-	status, body, err = w.post("/gaon/nonce", "", nil)
+	head := bench.JSONHead + "Authorization: Bearer " + string(access) + "\r\n"
+	status, body, err = w.Do("POST /gaon/nonce", "", nil)
 	if err != nil || status != http.StatusOK || !bytes.Contains(body, []byte(`"c_nonce"`)) {
 		return sizes, fmt.Errorf("issuertest: nonce: %d %w", status, err)
 	}
 	sizes[1] = len(body)
-	status, body, err = w.post("/gaon/credential", head, t.credential)
+	status, body, err = w.Do("POST /gaon/credential", head, t.credential)
 	if err != nil || status != http.StatusOK || bytes.Count(body, []byte(`"credential":"`)) != b.copies {
 		return sizes, fmt.Errorf("issuertest: credential: %d %w", status, err)
 	}
@@ -216,17 +259,13 @@ func (b *flows) corrupt(int) error {
 	t := <-b.tickets
 	end := bytes.LastIndexByte(bytes.TrimRight(t.credential, `]}`), '"')
 	copy(t.credential[end-4:end], "AAAA")
-	if _, err := b.flow(b.wires[0], t); err == nil || !bytes.Contains(b.wires[0].body, []byte(`"invalid_proof"`)) {
-		return fmt.Errorf("answer %s %w", b.wires[0].body, err)
+	if _, err := b.flow(b.wires[0], t); err == nil || !bytes.Contains(b.wires[0].Body(), []byte(`"invalid_proof"`)) {
+		return fmt.Errorf("answer %s %w", b.wires[0].Body(), err)
 	}
 	return nil
 }
 
-// floorOne is one copy's share of what benchWidth flows at once cannot do without.
-func (b *flows) floorOne(int) error {
-	if b.due++; b.due < benchWidth*b.copies {
-		return nil
-	}
-	b.due = 0
+// floorAll is what benchWidth flows at once cannot do without.
+func (b *flows) floorAll(int) error {
 	return parallel(benchWidth, func(worker int) error { return b.floor.flow(worker, b.copies) })
 }

@@ -1,90 +1,27 @@
 package issuertest
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/dojang-id/dojang/internal/bench"
 	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/sqldb"
 )
 
-const (
-	formHead = "Content-Type: application/x-www-form-urlencoded\r\n"
-	jsonHead = "Content-Type: application/json\r\n"
-)
-
-// A wire is one connection kept alive, and nearly nothing else: net/http's client would cost as much as the server.
-type wire struct {
-	conn net.Conn
-	r    *bufio.Reader
-	out  []byte
-	body []byte // of the last answer, until the next one
-}
-
-func dialWire(base string) (*wire, error) {
-	conn, err := net.Dial("tcp", strings.TrimPrefix(base, "http://"))
-	if err != nil {
-		return nil, err
-	}
-	return &wire{conn: conn, r: bufio.NewReaderSize(conn, 16<<10)}, nil
-}
-
-func (w *wire) post(path, head string, body []byte) (status int, answer []byte, err error) {
-	w.out = append(append(append(w.out[:0], "POST "...), path...), " HTTP/1.1\r\nHost: localhost\r\nContent-Length: "...)
-	w.out = append(strconv.AppendInt(w.out, int64(len(body)), 10), "\r\n"...)
-	w.out = append(append(append(w.out, head...), "\r\n"...), body...)
-	if _, err := w.conn.Write(w.out); err != nil {
-		return 0, nil, err
-	}
-	line, err := w.r.ReadSlice('\n')
-	if err != nil || len(line) < 12 {
-		return 0, nil, fmt.Errorf("issuertest: no status line: %w", err)
-	}
-	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
-		return 0, nil, err
-	}
-	length := -1
-	for {
-		if line, err = w.r.ReadSlice('\n'); err != nil {
-			return 0, nil, err
-		}
-		if len(line) <= 2 {
-			break
-		}
-		if value, ok := bytes.CutPrefix(line, []byte("Content-Length: ")); ok {
-			if length, err = strconv.Atoi(string(bytes.TrimSpace(value))); err != nil {
-				return 0, nil, err
-			}
-		}
-	}
-	if length < 0 {
-		return 0, nil, errors.New("issuertest: answer without a length")
-	}
-	if cap(w.body) < length {
-		w.body = make([]byte, length)
-	}
-	w.body = w.body[:length]
-	_, err = io.ReadFull(w.r, w.body)
-	return status, w.body, err
-}
-
 // floor holds the parts of what nobody can do without.
 type floor struct {
 	server  *httpd.Server
-	wires   []*wire
+	wires   []*bench.Wire
 	db      *sqldb.DB
 	key     keys.Signer
 	request ticket
@@ -140,7 +77,7 @@ func (f *floor) listen(ctx context.Context, sizes [3]int) (err error) {
 		return err
 	}
 	for range benchWidth {
-		w, err := dialWire(f.server.URL())
+		w, err := bench.Dial(f.server.URL())
 		if err != nil {
 			return err
 		}
@@ -151,7 +88,7 @@ func (f *floor) listen(ctx context.Context, sizes [3]int) (err error) {
 
 func (f *floor) close() {
 	for _, w := range f.wires {
-		_ = w.conn.Close()
+		_ = w.Close()
 	}
 	if f.server != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -169,8 +106,8 @@ func (f *floor) flow(worker, copies int) error {
 	for i, r := range []struct {
 		head string
 		body []byte
-	}{{formHead, f.request.token}, {"", nil}, {jsonHead, f.request.credential}} {
-		if status, _, err := w.post("/"+strconv.Itoa(i), r.head, r.body); err != nil || status != http.StatusOK {
+	}{{bench.FormHead, f.request.token}, {"", nil}, {bench.JSONHead, f.request.credential}} {
+		if status, _, err := w.Do("POST /"+strconv.Itoa(i), r.head, r.body); err != nil || status != http.StatusOK {
 			return fmt.Errorf("issuertest: floor: %d %w", status, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,16 +36,19 @@ type flow struct {
 	held   []*Held
 	public *httptest.Server
 	manage *httptest.Server
-	bare   *httptest.Server
 	db     *sqldb.DB
 	dir    string
 	token  string
+	thin   []thin // benchCallers
 
 	mu      sync.Mutex
 	answers []stocked
 	used    int // of them since the last refill
 	took    bench.Latencies
 }
+
+// thin is one caller's connections: the company's to the management API, the wallet's to the public side.
+type thin struct{ manage, public *bench.Wire }
 
 // benchFlow times the verifier's three requests of a flow. The answers that it gets were made by a wallet before, for
 // transactions of their own that are just as pending, so that the wallet's work is not in the time: every Op creates a
@@ -58,35 +62,31 @@ func benchFlow() (*bench.Loops, error) {
 		f.close()
 		return nil, err
 	}
-	a := newArithmetic()
-	body := strings.Repeat("A", 4300)
+	l, err := newFlowFloor(f)
+	if err != nil {
+		f.close()
+		return nil, err
+	}
 	return &bench.Loops{
-		Per: benchCallers, Latencies: f.took.Ms,
-		Op: func(int) error { return together(f.serveOne) },
-		Floor: func(int) error {
-			for range 3 {
-				if err := f.trip(f.bare.URL, body); err != nil {
-					return err
-				}
-			}
-			return errors.Join(a.sign(2), a.verify(2), a.agree())
-		},
+		Per: benchCallers, FloorPer: benchCallers, Latencies: f.took.Ms,
+		Op:    func(int) error { return together(f.serveOne) },
+		Floor: func(int) error { return together(l.flow) },
 		Corrupt: func(round int) error {
 			bent := *f.held[round%benchSet]
 			bent.Text = corrupt(bent.Text)
 			return errors.Join(f.run(&bent, http.StatusBadRequest), f.stock(2*f.taken()))
 		},
-		Close: f.close,
+		Close: func() { l.close(); f.close() },
 	}, nil
 }
 
 // benchCallers at once: durable records of callers who wait together are joined, as in a service under load.
 const benchCallers = 32
 
-func together(one func() error) error {
+func together(one func(caller int) error) error {
 	var group errgroup.Group
-	for range benchCallers {
-		group.Go(one)
+	for c := range benchCallers {
+		group.Go(func() error { return one(c) })
 	}
 	return group.Wait()
 }
@@ -133,76 +133,77 @@ func (f *flow) next() (stocked, error) {
 	}
 }
 
-func (f *flow) serveOne() error {
+func (f *flow) serveOne(caller int) error {
 	answer, err := f.next()
 	if err != nil {
 		return err
 	}
 	began := time.Now()
 	defer func() { f.took.Add(time.Since(began)) }()
-	link, err := f.create()
+	c := f.thin[caller]
+	status, body, err := c.manage.Do("POST /v1/requests", bench.JSONHead+"Authorization: Bearer "+f.token+"\r\n", []byte(benchRequest))
+	if err != nil || status != http.StatusCreated {
+		return fmt.Errorf("create: %d: %w", status, errors.Join(err))
+	}
+	var created struct {
+		RequestURI string `json:"request_uri"`
+	}
+	if err := json.Unmarshal(body, &created); err != nil {
+		return err
+	}
+	l, err := oid4vp.ParseLink(created.RequestURI, func(string) bool { return true })
 	if err != nil {
 		return err
 	}
-	l, err := oid4vp.ParseLink(link, func(string) bool { return true })
-	if err != nil {
-		return err
-	}
-	if status, _, err := f.wallet.object(l.RequestURI, ""); err != nil || status != http.StatusOK {
+	if status, _, err = c.public.Do("GET "+pathOf(l.RequestURI), "", nil); err != nil || status != http.StatusOK {
 		return fmt.Errorf("request object: %d: %w", status, errors.Join(err))
 	}
-	status, body, err := f.wallet.Post(answer.uri, answer.body)
+	status, body, err = c.public.Do("POST "+pathOf(answer.uri), bench.FormHead, []byte(answer.body))
 	if err != nil || status != http.StatusOK {
 		return fmt.Errorf("answered %d %s: %w", status, body, errors.Join(err))
 	}
 	return nil
 }
 
-// A Load is what many callers at once got.
-type Load struct {
-	Flows    int
-	PerS     float64       // flows a second of wall time
-	CPU      time.Duration // of the whole process for one flow, wallet's side included
-	P50, P99 time.Duration // of one whole flow: three requests
+// pathOf a URL of ours.
+func pathOf(uri string) string {
+	_, path, _ := strings.Cut(strings.TrimPrefix(uri, "http://"), "/")
+	return "/" + path
 }
 
-// MeasureLoad runs whole presentations from so many callers for that long, on a database of its own.
-func MeasureLoad(ctx context.Context, callers int, d time.Duration) (Load, error) {
+// A Flows is a verifier with wallets, for a load that others share the machine with.
+type Flows struct {
+	f    *flow
+	a    *arithmetic
+	next atomic.Int64
+}
+
+// NewFlows starts it on a database of its own; Close ends it.
+func NewFlows() (*Flows, error) {
 	f, err := newFlow()
 	if err != nil {
-		return Load{}, err
+		return nil, err
 	}
-	defer f.close()
-	var mu sync.Mutex
-	var took []float64
-	group, ctx := errgroup.WithContext(ctx)
-	start, cpu := time.Now(), bench.CPUTime()
-	for c := range callers {
-		group.Go(func() error {
-			for i := c; time.Since(start) < d && ctx.Err() == nil; i += callers {
-				began := time.Now()
-				if err := f.run(f.held[i%benchSet], http.StatusOK); err != nil {
-					return err
-				}
-				mu.Lock()
-				took = append(took, float64(time.Since(began)))
-				mu.Unlock()
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
-		return Load{}, err
-	}
-	n := len(took)
-	return Load{
-		Flows: n, PerS: float64(n) / time.Since(start).Seconds(), CPU: (bench.CPUTime() - cpu) / time.Duration(n),
-		P50: time.Duration(bench.Quantile(took, 0.5)), P99: time.Duration(bench.Quantile(took, 0.99)),
-	}, nil
+	return &Flows{f: f, a: newArithmetic()}, nil
 }
+
+// One is a whole presentation, the wallet's part included. Safe for concurrent use.
+func (s *Flows) One() error {
+	return s.f.run(s.f.held[s.next.Add(1)%benchSet], http.StatusOK)
+}
+
+// Floor is the arithmetic of one: request, key binding and receipt signed; request, issuer and holder verified; an answer
+// sealed and opened.
+func (s *Flows) Floor() error {
+	return errors.Join(s.a.sign(3), s.a.verify(3), s.a.agree(), s.a.agree())
+}
+
+// Close stops the servers.
+func (s *Flows) Close() { s.f.close() }
 
 func newFlow() (*flow, error) {
 	f := &flow{w: New()}
+	f.w.Gaon.Shrink(benchList)
 	var err error
 	if f.dir, err = os.MkdirTemp("", "dojang-bench-"); err != nil {
 		return nil, err
@@ -212,10 +213,6 @@ func newFlow() (*flow, error) {
 	}
 	var server *web.Server
 	f.public = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { server.Public().ServeHTTP(w, r) }))
-	f.bare = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		_, _ = io.WriteString(w, "{}")
-	}))
 	if server, err = f.serve(); err != nil {
 		f.close()
 		return nil, err
@@ -224,6 +221,17 @@ func newFlow() (*flow, error) {
 	f.wallet = f.w.Wallet()
 	for range benchSet {
 		f.held = append(f.held, f.w.Gaon.Issue(Resident(), nil))
+	}
+	for range benchCallers {
+		c := thin{}
+		if c.manage, err = bench.Dial(f.manage.URL); err == nil {
+			c.public, err = bench.Dial(f.public.URL)
+		}
+		if err != nil {
+			f.close()
+			return nil, err
+		}
+		f.thin = append(f.thin, c)
 	}
 	return f, nil
 }
@@ -290,8 +298,13 @@ func (f *flow) prepare(held *Held) (oid4vp.VerifiedRequest, string, error) {
 	return r, Answer(r, map[string]string{"resident": text}, nil), nil
 }
 
+const (
+	benchRequest = `{"policy":"adult-check","client_id_prefix":"decentralized_identifier"}`
+	benchList    = 1_000_000 // entries of the status list
+)
+
 func (f *flow) create() (string, error) {
-	req, err := http.NewRequest(http.MethodPost, f.manage.URL+"/v1/requests", strings.NewReader(`{"policy":"adult-check","client_id_prefix":"decentralized_identifier"}`))
+	req, err := http.NewRequest(http.MethodPost, f.manage.URL+"/v1/requests", strings.NewReader(benchRequest))
 	if err != nil {
 		return "", err
 	}
@@ -312,13 +325,12 @@ func (f *flow) create() (string, error) {
 	return out.RequestURI, err
 }
 
-func (f *flow) trip(url, body string) error {
-	_, _, err := f.wallet.Post(url, body)
-	return err
-}
-
 func (f *flow) close() {
-	for _, s := range []*httptest.Server{f.public, f.manage, f.bare} {
+	for _, c := range f.thin {
+		_ = c.manage.Close()
+		_ = c.public.Close()
+	}
+	for _, s := range []*httptest.Server{f.public, f.manage} {
 		if s != nil {
 			s.Close()
 		}
