@@ -20,6 +20,8 @@ type consortium struct {
 	now        func() time.Time
 	// empty: the chain has just begun, so nothing is on it and nothing needs to be asked.
 	empty bool
+	// unfounded: the founding was never finished. A chain without a single fact proves nothing, not even absence.
+	unfounded bool
 
 	names   []string
 	pending [][]byte
@@ -68,7 +70,7 @@ func (c *consortium) present(ask func() (registry.Checked, error)) (bool, error)
 		return false, nil
 	}
 	_, err := ask()
-	if errors.Is(err, registry.ErrNotFound) {
+	if errors.Is(err, registry.ErrNotFound) || c.unfounded && errors.Is(err, registry.ErrUnavailable) {
 		return false, nil
 	}
 	return err == nil, err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // The files of a demo's data directory that others read.
@@ -95,21 +96,21 @@ func prepareDir(dir string, fresh bool) (unlock func(), err error) {
 	_, err = os.Stat(filepath.Join(dir, markerFile))
 	ours := err == nil
 	entries, err := os.ReadDir(dir)
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, fmt.Errorf("%s is not a directory", dir)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, err
+		return nil, fmt.Errorf("the data directory cannot be read: %w", err)
 	}
 	if len(entries) > 0 && !ours {
 		return nil, fmt.Errorf("%s is not empty and holds no demo (no %s in it); it is left as it is", dir, markerFile)
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return nil, err
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.Chmod(dir, 0o700)); err != nil {
+		return nil, fmt.Errorf("the data directory cannot be made (choose another with --data): %w", err)
 	}
 	if !ours { // before anything else lies there: a kill in between must not leave a directory that is nobody's
 		if err := os.WriteFile(filepath.Join(dir, markerFile), []byte("This directory belongs to `dojang demo`; `--fresh` empties it.\n"), 0o600); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("the data directory cannot be written (choose another with --data): %w", err)
 		}
 	}
 	if unlock, err = lockDir(dir); err != nil || !fresh {

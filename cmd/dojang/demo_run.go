@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -100,11 +102,11 @@ func sentence(s stepJSON) string {
 	case "registry":
 		return fmt.Sprintf("%v accreditations on %v, proven up to block %v", d["accreditations"], d["network"], d["height"])
 	case "import":
-		return fmt.Sprintf("the agencies imported their records: %v", d["records"])
+		return "the agencies imported their records: " + counts(d["records"])
 	case "issue":
 		return fmt.Sprintf("%v people received their %v, %v copies", d["people"], d["type"], d["copies"])
 	case "present":
-		return fmt.Sprintf("%v asked (%v), shown: %v", d["verifier"], d["purpose"], d["shown"])
+		return fmt.Sprintf("%v asked (%v), shown: %s", d["verifier"], d["purpose"], list(d["shown"]))
 	case "verify":
 		return "the shop's verdict: " + verdict()
 	case "revoke":
@@ -119,6 +121,21 @@ func sentence(s stepJSON) string {
 		return "everything is back: " + verdict()
 	}
 	return fmt.Sprint(d)
+}
+
+// counts writes `customs 3, gaon 6`.
+func counts(v any) string {
+	m, _ := v.(map[string]any)
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		parts = append(parts, fmt.Sprintf("%s %v", name, m[name]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func list(v any) string {
+	words, _ := v.([]string)
+	return strings.Join(words, ", ")
 }
 
 func (c *demoRun) welcome(e *env, d *demoJSON) {
@@ -139,16 +156,20 @@ func (c *demoRun) farewell(e *env) {
 	if strings.Contains(os.Args[0], "go-build") {
 		run = "go run ./cmd/dojang"
 	}
+	demo, wallet := run+" demo", run+" wallet"
+	if dir, err := filepath.Abs("dojang-data"); err != nil || dir != c.data {
+		demo, wallet = demo+" --data "+c.data, wallet+" --data "+c.data
+	}
 	fmt.Fprintf(e.stdout, `
 It keeps running. In another terminal:
 
-  %[1]s demo offer --type resident-id --person park-nuri      an offer link for any OpenID4VC wallet, or for
-  %[1]s wallet receive 'openid-credential-offer://…'          this one
-  %[1]s demo request --policy adult-check                     a request link, for
-  %[1]s wallet present 'openid4vp://…'
-  %[1]s demo result --id …
-  %[1]s demo down issuer                                      then present again: it still verifies
+  %[1]s offer --type resident-id --person park-nuri      an offer link for any OpenID4VC wallet, or for
+  %[2]s receive 'openid-credential-offer://…'          this one
+  %[1]s request --policy adult-check                     a request link, for
+  %[2]s present 'openid4vp://…'
+  %[1]s result --id …
+  %[1]s down issuer                                      then present again: it still verifies
 
 Ctrl-C stops; the next start goes on with the same data.
-`, run)
+`, demo, wallet)
 }

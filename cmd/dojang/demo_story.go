@@ -63,6 +63,9 @@ func (s *story) run(steps []step) error {
 		ctx, cancel := context.WithTimeout(s.e.ctx, 30*time.Second)
 		detail, ok, err := st.run(ctx)
 		cancel()
+		if s.e.ctx.Err() != nil {
+			return s.e.ctx.Err() // stopped: nothing can be said of the step
+		}
 		if err != nil {
 			detail, ok = map[string]any{"error": err.Error()}, false
 		}

@@ -167,7 +167,7 @@ func (eco *ecosystem) healthy(ctx context.Context) error {
 	p := eco.ports
 	client := &http.Client{Timeout: 2 * time.Second}
 	for _, url := range []string{
-		local(p.Registry) + "/v1/health", local(p.Status) + "/health", local(p.Issuer) + "/healthz", local(p.Verifier) + "/health", local(p.WalletAPI) + "/health",
+		local(p.Registry) + "/v1/health", local(p.Status) + "/health", local(p.Issuer) + "/health", local(p.Verifier) + "/health", local(p.WalletAPI) + "/health",
 	} {
 		for {
 			req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)

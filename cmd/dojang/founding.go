@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"encoding/asn1"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/schemas"
@@ -39,13 +42,18 @@ func demoAgencies() ([]*agency, error) {
 	return list, nil
 }
 
+// foundedFile says that the organisations are on the chain.
+const foundedFile = "founded"
+
 // foundAll makes the demo's organisations and writes them on the chain, as far as they are not there yet.
 func (eco *ecosystem) foundAll(ctx context.Context) error {
 	governance, err := eco.governance()
 	if err != nil {
 		return err
 	}
-	c := &consortium{governance: governance, resolver: eco.light, submitter: eco.light, now: eco.clock.Now, empty: eco.newborn}
+	_, err = os.Stat(eco.sub(foundedFile))
+	c := &consortium{governance: governance, resolver: eco.light, submitter: eco.light, now: eco.clock.Now,
+		empty: eco.newborn, unfounded: errors.Is(err, fs.ErrNotExist)}
 	if err := eco.foundAgencies(ctx, c); err != nil {
 		return err
 	}
@@ -60,8 +68,19 @@ func (eco *ecosystem) foundAll(ctx context.Context) error {
 			return err
 		}
 	}
+	step := failpoint()
+	if step == nil {
+		step = func(string) {}
+	}
+	step("found.begun")
 	if err := c.flush(ctx); err != nil {
 		return err
+	}
+	step("found.written")
+	if c.unfounded {
+		if err := writeFile(eco.sub(foundedFile), nil); err != nil {
+			return err
+		}
 	}
 	return eco.track() // a new tracker has not seen the chain without them
 }

@@ -43,8 +43,12 @@ type env struct {
 	log    *slog.Logger
 }
 
-// print writes v as one JSON line.
-func (e *env) print(v any) error { return json.NewEncoder(e.stdout).Encode(v) }
+// print writes v as one JSON line. Links in it can be copied as they are: nothing is escaped for HTML.
+func (e *env) print(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
 
 // A service that keeps little and allocates much collects too often by Go's default. Four times the live heap, and a soft
 // limit that makes it collect earlier when memory does get short; GOGC and GOMEMLIMIT of the environment go before.
@@ -110,6 +114,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 	switch err := command.Run(e); {
 	case err == nil:
 		return 0
+	case ctx.Err() != nil:
+		fmt.Fprintln(stderr, "dojang: stopped")
+		return 2
 	case errors.Is(err, errCheck):
 		fmt.Fprintln(stderr, "dojang:", err)
 		return 1

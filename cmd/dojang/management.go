@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -63,7 +64,10 @@ func problemError(what string, status int, answer []byte) error {
 		Title, Detail, Code string
 	}
 	if json.Unmarshal(answer, &p) == nil && p.Title != "" {
-		return fmt.Errorf("%s: %d %s: %s %s", what, status, p.Code, p.Title, p.Detail)
+		if p.Detail == "" {
+			p.Detail = strings.ToLower(p.Title)
+		}
+		return fmt.Errorf("%s (%s: %d %s)", p.Detail, what, status, p.Code)
 	}
 	return fmt.Errorf("%s: status %d", what, status)
 }

@@ -67,6 +67,9 @@ func choosePorts(dir, listen string) (ports, error) {
 		for i, port := range p.all() {
 			*port = first + i
 		}
+		if err := allFree(p.all()); err != nil { // before the data directory is bound to them
+			return p, err
+		}
 	}
 	b, err = json.Marshal(p)
 	if err != nil {
@@ -117,6 +120,22 @@ func freePorts(list []*int) error {
 				continue
 			}
 			break // without IPv6 here, one family is enough
+		}
+	}
+	return nil
+}
+
+// allFree looks at ports before they are written down; errTaken names the first that is not free.
+func allFree(list []*int) error {
+	for _, port := range list {
+		for _, host := range []string{"127.0.0.1", "::1"} {
+			l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(*port)))
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return errTaken(*port)
+			}
+			if err == nil {
+				l.Close()
+			}
 		}
 	}
 	return nil

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/httpd"
@@ -28,10 +30,18 @@ func (s *service) Up(ctx context.Context) error {
 		return nil
 	}
 	server, err := httpd.Serve(ctx, httpd.ServeConfig{Listen: "localhost:" + strconv.Itoa(s.port), Handler: s.handler, Log: s.env.log})
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return errTaken(s.port)
+	}
 	if err == nil {
 		s.server = server
 	}
 	return err
+}
+
+// errTaken says what to do about a port that another program has.
+func errTaken(port int) error {
+	return fmt.Errorf("port %d of this machine is taken by another program: end that, or begin a new data directory on other ports (--data DIR --listen localhost:0)", port)
 }
 
 func (s *service) Down(ctx context.Context) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/light"
+	"github.com/dojang-id/dojang/schemas"
 	"github.com/dojang-id/dojang/wallet-api/holder"
 )
 
@@ -145,11 +146,11 @@ func (c *walletReceive) Run(e *env) error {
 	defer done()
 	offer, err := w.Offer(e.ctx, c.Link)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errCheck, err)
+		return refusedBy(err, c.common.Lang)
 	}
 	received, err := w.Receive(e.ctx, offer, c.TxCode)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errCheck, err)
+		return refusedBy(err, c.common.Lang)
 	}
 	for _, r := range received {
 		if c.common.JSON {
@@ -227,7 +228,7 @@ func (c *walletPresent) Run(e *env) error {
 		if rerr := w.Report(e.ctx, err); rerr != nil {
 			e.log.Warn("the verifier was not told", "error", rerr)
 		}
-		return fmt.Errorf("%w: %w", errCheck, err)
+		return refusedBy(err, c.common.Lang)
 	}
 	if !c.common.JSON {
 		showConsent(e, consent, c.common.Lang)
@@ -240,7 +241,7 @@ func (c *walletPresent) Run(e *env) error {
 	}
 	sent, err := w.Present(e.ctx, consent)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errCheck, err)
+		return refusedBy(err, c.common.Lang)
 	}
 	if c.common.JSON {
 		return e.print(map[string]any{"id": sent.ID, "redirect_uri": sent.RedirectURI, "stapled": sent.Stapled, "reused": sent.Reused})
@@ -252,22 +253,33 @@ func (c *walletPresent) Run(e *env) error {
 
 // showConsent prints who asks, for what, and which items would leave (texts of the consent screen).
 func showConsent(e *env, c *holder.Consent, lang string) {
-	if lang == "ko" {
-		fmt.Fprintf(e.stdout, "%s이(가) 확인을 요청했습니다\n이용 목적: %s\n", c.Name, c.PurposeText)
-		if len(c.LegalBasis) > 0 {
-			fmt.Fprintf(e.stdout, "근거 법령: %s\n", strings.Join(c.LegalBasis, ", "))
-		}
-		fmt.Fprintf(e.stdout, "보유 기간: %d일 후 파기\n꼭 필요한 항목\n", c.RetentionDays)
-	} else {
-		fmt.Fprintf(e.stdout, "%s asks you to confirm\nPurpose: %s\n", c.Name, c.PurposeText)
-		if len(c.LegalBasis) > 0 {
-			fmt.Fprintf(e.stdout, "Legal basis: %s\n", strings.Join(c.LegalBasis, ", "))
-		}
-		fmt.Fprintf(e.stdout, "Kept for %d days, then deleted\nRequired\n", c.RetentionDays)
+	say := func(ko, en string, args ...any) {
+		fmt.Fprintf(e.stdout, schemas.Text{Ko: ko, En: en}.In(lang)+"\n", args...)
 	}
-	for _, item := range c.Items {
-		fmt.Fprintf(e.stdout, "  · %s (%s)\n", item.Label, item.Credential)
+	items := func(always bool, ko, en string) {
+		for _, item := range c.Items {
+			if item.Always != always {
+				continue
+			}
+			if ko != "" {
+				say(ko, en)
+				ko = ""
+			}
+			fmt.Fprintf(e.stdout, "  · %s (%s)\n", item.Label, item.Credential)
+		}
 	}
+	say("%s이(가) 확인을 요청했습니다", "%s asks you to confirm", c.Name)
+	say("이용 목적: %s", "Purpose: %s", c.PurposeText)
+	if len(c.LegalBasis) > 0 {
+		say("근거 법령: %s", "Legal basis: %s", strings.Join(c.LegalBasis, ", "))
+	}
+	days := "days"
+	if c.RetentionDays == 1 {
+		days = "day"
+	}
+	say("보유 기간: %d일 후 파기", "Kept for %d "+days+", then deleted", c.RetentionDays)
+	items(false, "꼭 필요한 항목", "Required")
+	items(true, "증명서와 함께 늘 보이는 항목", "Always shown with the certificate")
 }
 
 // agree asks for consent.
@@ -283,5 +295,8 @@ func confirmed(e *env, question string) bool {
 	}
 	fmt.Fprint(e.stderr, question)
 	line, err := bufio.NewReader(os.Stdin).ReadString('\n')
+	if err != nil {
+		fmt.Fprintln(e.stdout) // no answer: what follows begins a line
+	}
 	return err == nil && strings.EqualFold(strings.TrimSpace(line), "y")
 }

@@ -1,9 +1,11 @@
 package e2e
 
 import (
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -42,7 +44,7 @@ func TestDataDirectory(t *testing.T) {
 				t.Error("demo.json of the running demo changed")
 			}
 			var health map[string]any
-			r.get(r.party("issuer", "url")+"/healthz", &health)
+			r.get(r.party("issuer", "url")+"/health", &health)
 			r.act("offer", "--type", "resident-id", "--person", "han-gaon")
 		})
 	}
@@ -82,4 +84,42 @@ func TestDataDirectory(t *testing.T) {
 		}
 		again.stop()
 	})
+}
+
+// TestInterruptedFounding: a first start that ends in the middle leaves a directory that the next one goes on with.
+func TestInterruptedFounding(t *testing.T) {
+	t.Parallel()
+	for _, at := range []string{"found.begun", "found.written"} {
+		t.Run(at, func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "data")
+			first := &running{t: t, data: data, cmd: dojang(t, "demo", "--data", data, "--listen", "localhost:0", "--json")}
+			first.cmd.Stderr = &first.log
+			first.cmd.Env = append(os.Environ(), "DOJANG_FAILPOINT="+at)
+			if err := first.cmd.Run(); err == nil || !killed(first) {
+				t.Fatalf("it was not killed: %v\n%s", err, first.log.String())
+			}
+			if code, out := exitCode(t, "demo", "--once", "--json", "--data", data); code != 0 {
+				t.Errorf("exit code %d: %s", code, out)
+			}
+			checkFsck(t, data)
+		})
+	}
+}
+
+// TestTakenPort: a port of somebody else is named, and the directory is not bound to it.
+func TestTakenPort(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	data, port := filepath.Join(t.TempDir(), "data"), taken.Addr().(*net.TCPAddr).Port
+	code, out := exitCode(t, "demo", "--once", "--data", data, "--listen", "localhost:"+strconv.Itoa(port))
+	if code != 2 || !strings.Contains(out, "port "+strconv.Itoa(port)+" of this machine is taken") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if _, err := os.Stat(filepath.Join(data, "ports.json")); err == nil {
+		t.Error("the directory is bound to a port that it never had")
+	}
 }

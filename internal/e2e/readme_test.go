@@ -64,7 +64,7 @@ func TestReadmeTutorial(t *testing.T) {
 				t.Fatalf("dojang%s: %v\n%s", line, err, stderrOf(err))
 			}
 			verdict = string(out)
-			if m := regexp.MustCompile(`"(openid-credential-offer|openid4vp)://([^"]*)"`).FindStringSubmatch(unescape(verdict)); m != nil {
+			if m := regexp.MustCompile(`"(openid-credential-offer|openid4vp)://([^"]*)"`).FindStringSubmatch(verdict); m != nil {
 				last["'"+m[1]+"://…'"] = "'" + m[1] + "://" + m[2] + "'"
 			}
 			if m := regexp.MustCompile(`"id":"([^"]*)"`).FindStringSubmatch(verdict); m != nil {
@@ -77,8 +77,6 @@ func TestReadmeTutorial(t *testing.T) {
 	}
 	r.stop()
 }
-
-func unescape(s string) string { return strings.ReplaceAll(s, `\u0026`, "&") }
 
 func stderrOf(err error) string {
 	if ended, ok := err.(*exec.ExitError); ok { //nolint:errorlint // straight from Output

@@ -114,7 +114,7 @@ func (s *Server) manage() error {
 	imports := op(http.MethodPost, "/records", "records", "Import records from CSV (UTF-8 or CP949), all or none", http.StatusOK)
 	imports.MaxBodyBytes, imports.BodyReadTimeout = httpd.DefaultBody, 10*time.Second
 	huma.Register(api, imports, s.manageRecords)
-	s.management.Handle(httpd.Route{Pattern: "GET /healthz", Handler: s.health()})
+	s.management.Handle(httpd.Route{Pattern: "GET /health", Handler: s.health()})
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (s *Server) routes() error {
 		{Pattern: "GET /{tenant}/status/records", Handler: http.HandlerFunc(s.statusRecords), CORS: true},
 		{Pattern: "GET /{tenant}/status/{list}", Handler: http.HandlerFunc(s.statusList), CORS: true},
 		{Pattern: "GET /.well-known/did-configuration.json", Handler: http.HandlerFunc(s.didConfiguration), CORS: true},
-		{Pattern: "GET /healthz", Handler: s.health()},
+		{Pattern: "GET /health", Handler: s.health()},
 	} {
 		s.public.Handle(r)
 	}

@@ -3,6 +3,7 @@ package web
 import (
 	"encoding/hex"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -129,7 +130,11 @@ func match(ifNoneMatch []string, etag string) bool {
 
 func (s *Server) internal(w http.ResponseWriter, r *http.Request, err error) {
 	ref := httpd.RequestID(w)
-	s.cfg.Logger.ErrorContext(r.Context(), "registry web", "route", r.Pattern, "reference", ref, "err", err)
+	level := slog.LevelError
+	if r.Context().Err() != nil { // the caller hung up: nobody's fault here
+		level = slog.LevelInfo
+	}
+	s.cfg.Logger.Log(r.Context(), level, "registry web", "route", r.Pattern, "reference", ref, "err", err)
 	p := httpd.NewProblem(http.StatusInternalServerError, "internal-error", "")
 	p.Reference = ref
 	httpd.WriteProblem(w, p)

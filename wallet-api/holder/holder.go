@@ -31,6 +31,8 @@ var (
 	ErrTxCode = errors.New("holder: the transaction code is missing or wrong")
 	// ErrRefused: the issuer or the verifier answered with an error.
 	ErrRefused = errors.New("holder: the other side refused")
+	// ErrGone: the offer or request is not there (any more): used, withdrawn, or its time is over. Also an ErrRefused.
+	ErrGone = fmt.Errorf("%w: it was used, withdrawn, or its time is over", ErrRefused)
 	// ErrUntrusted: what was received does not hold; nothing was stored.
 	ErrUntrusted = errors.New("holder: the credential does not hold")
 	// ErrRequest: the presentation request cannot be trusted; nothing was sent.

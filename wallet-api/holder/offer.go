@@ -179,10 +179,13 @@ func (h *Holder) get(ctx context.Context, url string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if res.Status != http.StatusOK {
-		return nil, fmt.Errorf("%w: status %d", ErrRefused, res.Status)
+	switch res.Status {
+	case http.StatusOK:
+		return res.Body, nil
+	case http.StatusNotFound, http.StatusGone:
+		return nil, fmt.Errorf("%w: status %d", ErrGone, res.Status)
 	}
-	return res.Body, nil
+	return nil, fmt.Errorf("%w: status %d", ErrRefused, res.Status)
 }
 
 // do sends one request; a redirect is an answer like any other (D48). blame is the error when the URL is not one that we

@@ -82,10 +82,13 @@ func (h *Holder) fetchRequest(ctx context.Context, link oid4vp.Link) (object, wa
 	if err != nil {
 		return "", "", fmt.Errorf("fetch the request: %w", err)
 	}
-	if res.Status != http.StatusOK {
-		return "", "", fmt.Errorf("%w: fetch the request: %s", ErrRefused, wireError(res))
+	switch res.Status {
+	case http.StatusOK:
+		return string(res.Body), walletNonce, nil
+	case http.StatusNotFound, http.StatusGone:
+		return "", "", fmt.Errorf("%w: fetch the request: %s", ErrGone, wireError(res))
 	}
-	return string(res.Body), walletNonce, nil
+	return "", "", fmt.Errorf("%w: fetch the request: %s", ErrRefused, wireError(res))
 }
 
 // authenticationKey is a verifier's key in force for request objects.
