@@ -100,6 +100,7 @@ func submitted(t *testing.T, l *Localnet, at int, raw []byte) (out registry.Outc
 
 // TestClaimsAtTwoOffices has one person claim twice, ten milliseconds apart, at the gateways of two agencies.
 func TestClaimsAtTwoOffices(t *testing.T) {
+	t.Parallel()
 	l := faultnet(t, LocalnetConfig{Validators: 4, Heartbeat: 500 * time.Millisecond, Genesis: direct})
 	p := newProgramme(t, l)
 	trust, err := l.Nodes[0].Trust(time.Now().Add(time.Hour))

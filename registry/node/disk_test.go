@@ -16,8 +16,21 @@ import (
 	"github.com/dojang-id/dojang/registry"
 )
 
-// nodeChild runs the child of TestKill on a home for a while, below a tool if one is named, kills it, and returns what it
-// acknowledged.
+// A quiet writer ends what writes to it when nothing comes any more.
+type quiet struct {
+	bytes.Buffer
+	end *time.Timer
+}
+
+const quietFor = 3 * time.Second
+
+func (q *quiet) Write(p []byte) (int, error) {
+	q.end.Reset(quietFor)
+	return q.Buffer.Write(p)
+}
+
+// nodeChild runs the child of TestKill on a home for a while, below a tool if one is named, kills it, at the latest when it has
+// acknowledged nothing for a moment, and returns what it acknowledged.
 func nodeChild(t *testing.T, home string, lasts time.Duration, tool ...string) [][]byte {
 	t.Helper()
 	args := append(tool, os.Args[0], "-test.run=^TestKillChild$")
@@ -28,7 +41,8 @@ func nodeChild(t *testing.T, home string, lasts time.Duration, tool ...string) [
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // the tool goes with the node
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = 5 * time.Second
-	var out bytes.Buffer
+	out := quiet{end: time.AfterFunc(lasts, cancel)}
+	defer out.end.Stop()
 	cmd.Stdout = &out
 	_ = cmd.Run() // it ends by the kill, or by the fault
 	var acks [][]byte
@@ -70,6 +84,7 @@ func TestDiskFull(t *testing.T) {
 	if testing.Short() {
 		t.Skip("fills a file system")
 	}
+	t.Parallel()
 	if runtime.GOOS != "linux" || os.Getuid() != 0 {
 		t.Skip("mounting a small file system needs root")
 	}
@@ -104,6 +119,7 @@ func TestSystemCallsFail(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs a node below strace many times")
 	}
+	t.Parallel()
 	strace, err := exec.LookPath("strace")
 	if err != nil {
 		t.Skip("needs strace")
@@ -125,6 +141,7 @@ func TestSystemCallsFail(t *testing.T) {
 			}
 			name := strings.Split(fault.call, ",")[0]
 			t.Run(fmt.Sprintf("K07 %s fails with %s from the %dth on", name, fault.err, n), func(t *testing.T) {
+				t.Parallel()
 				home := oneHome(t, t.TempDir())
 				calls := make([]string, 0, 3)
 				for _, c := range strings.Split(fault.call, ",") {
