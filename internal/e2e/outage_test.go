@@ -132,7 +132,7 @@ func (o *outage) rollback(t *testing.T) {
 //
 //   - the nodes go on proving, but nobody re-dates the lists, so status_as_of stops at the next_update of the last
 //     epoch (30 minutes): adult-check holds for 72 hours after that and then answers "on hold", not "confirmed";
-//   - a second status operator (DESIGN 4, continuity) would re-date the lists; the demo has none;
+//   - a second status operator (DESIGN 4, continuity) re-dates the lists: TestMonth; the demo has none;
 //   - what was revoked before stays refused for the whole month, and the day the issuer is back all is as it was.
 //
 // The clock of the parties moves, that of the chain does not: its proofs get old with the lists, as if a verifier were cut

@@ -140,6 +140,35 @@ func (c *Client) newestEpoch(ctx context.Context, issuer registry.DID) (registry
 	return epoch, err
 }
 
+// StatusRecords are the list records of an issuer's newest checked epoch, in list order: what its second status operator goes on from.
+func (c *Client) StatusRecords(ctx context.Context, issuer registry.DID) (records [][]byte, err error) {
+	err = c.ask(ctx, func(ctx context.Context, node string) error {
+		raw, status, err := get(ctx, c.cfg.HTTP, node+"/v1/lists/"+issuer.ID()+"/records", maxRecords)
+		if err != nil {
+			return err
+		}
+		if status != http.StatusOK {
+			return fmt.Errorf("registry node answered %d", status)
+		}
+		var got [][]byte
+		if err := strict.Unmarshal(raw, &got); err != nil {
+			return untrusted(err)
+		}
+		epoch, err := c.newestEpoch(ctx, issuer)
+		if err != nil {
+			return err
+		}
+		if statuslist.EpochRoot(got) != epoch.Root {
+			return errors.New("registry node has not the lists of the newest epoch")
+		}
+		records = got
+		return nil
+	})
+	return records, err
+}
+
+const maxRecords = 1 << 20
+
 func (c *Client) getList(ctx context.Context, node, uri, mediaType string) (registry.StatusList, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, node+"/v1/status?uri="+url.QueryEscape(uri), nil)
 	if err != nil {
