@@ -17,7 +17,6 @@ import (
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
 	"github.com/dojang-id/dojang/registry/console"
-	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/registry/node"
 	"github.com/dojang-id/dojang/registry/web"
@@ -197,15 +196,11 @@ type lightConfig struct {
 }
 
 func openLight(c lightConfig) (*light.Client, error) {
-	file, err := os.ReadFile(c.trust)
+	trust, bundle, err := readTrust(c.trust)
 	if err != nil {
-		return nil, fmt.Errorf("read the trust file: %w", err)
+		return nil, err
 	}
-	trust, err := evidence.ParseTrust(file)
-	if err != nil {
-		return nil, fmt.Errorf("read the trust file: %w", err)
-	}
-	cfg := light.Config{Nodes: c.nodes, Trust: trust, Dir: c.dir, Now: c.now, CacheTTL: c.ttl}
+	cfg := light.Config{Nodes: c.nodes, Trust: trust, Bundle: bundle, Dir: c.dir, Now: c.now, CacheTTL: c.ttl}
 	if c.http != nil {
 		cfg.HTTP = &http.Client{Timeout: 3 * time.Second, Transport: c.http}
 	}

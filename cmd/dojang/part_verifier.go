@@ -12,6 +12,7 @@ import (
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/verifier"
 	"github.com/dojang-id/dojang/verifier/store"
 	"github.com/dojang-id/dojang/verifier/web"
@@ -39,12 +40,14 @@ func (eco *ecosystem) startVerifier(ctx context.Context) error {
 	}
 	v, err := verifier.New(verifier.Config{
 		Network: demoNetwork.name, Registry: tracker, Status: tracker, StatusHost: host, Roots: roots,
-		Staples: verifier.Staples(evidence.Checker{Trust: tracker.Trust()}),
+		Staples: func(raw []byte, now time.Time) (verifier.Staple, error) { // under the newest trust: bundles are followed
+			return verifier.Staples(evidence.Checker{Trust: tracker.Trust()})(raw, now)
+		},
 	})
 	if err != nil {
 		return err
 	}
-	desk, st, err := eco.desk(ctx, v, tracker.Trust())
+	desk, st, err := eco.desk(ctx, v, tracker)
 	if err != nil {
 		return err
 	}
@@ -85,7 +88,7 @@ func keepHouse(ctx context.Context, eco *ecosystem, v *verifier.Verifier, desk *
 	}
 }
 
-func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, trust evidence.Trust) (*verifier.Desk, *store.Store, error) {
+func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, tracker *light.Client) (*verifier.Desk, *store.Store, error) {
 	db, log, secret, err := eco.open(ctx, "verifier")
 	if err != nil {
 		return nil, nil, err
@@ -104,7 +107,7 @@ func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, trust evid
 	}
 	desk, err := verifier.NewDesk(verifier.DeskConfig{
 		Verifier: v, Store: st, Policies: policies, SealKey: secret, Network: demoNetwork.name,
-		TrustedHeight: func() uint64 { return trust.Height }, Now: eco.clock.Now, Step: failpoint(),
+		TrustedHeight: func() uint64 { return tracker.Trust().Height }, Now: eco.clock.Now, Step: failpoint(),
 		Clients: []verifier.Client{{
 			Tenant: eco.company.name, BaseURL: local(eco.ports.Verifier), Name: map[string]string{"ko": "별마루 편의점", "en": "Byeolmaru Store"},
 			DID: eco.company.did, KeyID: eco.company.kid, Signer: signer, Chain: eco.company.chain, DNS: "localhost",

@@ -29,7 +29,7 @@ type registryCmd struct {
 	Replay  registryReplayCmd  `cmd:"" help:"Execute all blocks again, from genesis on, and compare every app hash."`
 	Anchor  registryAnchorCmd  `cmd:"" help:"Anchor files in time through one's own node; each gets a receipt."`
 	Head    registryHeadCmd    `cmd:"" help:"Publish heads of the chain."`
-	Trust   registryTrustCmd   `cmd:"" help:"Write a trust file that begins at the newest header of one's own node."`
+	Trust   registryTrustCmd   `cmd:"" help:"Make, sign, hand on and take trust bundles: where readers begin, and whom they follow."`
 
 	governanceCmds
 }
@@ -97,13 +97,19 @@ func (f passphraseFlags) store(home nodeHome, folder string) (*keys.FileStore, e
 // fingerprint is what agencies read to each other over the telephone.
 func fingerprint(raw []byte) string {
 	sum := sha256.Sum256(raw)
-	text := hex.EncodeToString(sum[:])
+	return groupsOf8(hex.EncodeToString(sum[:]))
+}
+
+func groupsOf8(text string) string {
 	var groups []string
 	for i := 0; i < len(text); i += 8 {
 		groups = append(groups, text[i:i+8])
 	}
 	return strings.Join(groups, " ")
 }
+
+// unspaced undoes groupsOf8.
+func unspaced(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), "")) }
 
 // mustBeNew refuses to write over what is there.
 func mustBeNew(path string) error {

@@ -80,7 +80,7 @@ func (f chainFlags) trusted(e *env, home nodeHome) (evidence.Trust, error) {
 	if err != nil {
 		return evidence.Trust{}, err
 	}
-	trust, err := evidence.ParseTrust(raw)
+	trust, _, err := evidence.LoadTrust(raw)
 	if err != nil {
 		return evidence.Trust{}, fmt.Errorf("trust file: %w", err)
 	}

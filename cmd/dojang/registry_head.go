@@ -246,7 +246,8 @@ func readHead(file string) (evidence.Head, error) {
 type registryHeadBridge struct {
 	Head     string   `arg:"" help:"head-N.json, with head-N.cbor beside it." type:"existingfile"`
 	Receipts []string `arg:"" help:"Receipts; replaced by ones that hold under that head." type:"existingfile"`
-	Node     []string `help:"URLs of nodes, asked in order." required:"" placeholder:"URL"`
+	Node     []string `help:"URLs of nodes, asked in order." placeholder:"URL"`
+	Network  string   `help:"Network file, for the URLs of its nodes." type:"existingfile" placeholder:"FILE"`
 }
 
 func (c *registryHeadBridge) Run(e *env) error {
@@ -258,17 +259,16 @@ func (c *registryHeadBridge) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	for _, node := range c.Node {
-		if err := checkURL(node); err != nil {
-			return fmt.Errorf("--node: %w", err)
-		}
+	nodes, err := nodeURLs(c.Node, c.Network)
+	if err != nil {
+		return err
 	}
 	for _, name := range c.Receipts {
 		r, err := readReceipt(name)
 		if err != nil {
 			return err
 		}
-		r, err = light.Bridge(e.ctx, c.Node, light.Bridging{Receipt: r, Head: head, Proof: proof, Now: time.Now()})
+		r, err = light.Bridge(e.ctx, nodes, light.Bridging{Receipt: r, Head: head, Proof: proof, Now: time.Now()})
 		if err != nil {
 			return fmt.Errorf("%w: %s: %w", errCheck, name, err)
 		}
@@ -284,4 +284,31 @@ func (c *registryHeadBridge) Run(e *env) error {
 		}
 	}
 	return nil
+}
+
+// nodeURLs are those given, or those of a network file.
+func nodeURLs(given []string, network string) ([]string, error) {
+	for _, node := range given {
+		if err := checkURL(node); err != nil {
+			return nil, fmt.Errorf("--node: %w", err)
+		}
+	}
+	if len(given) > 0 {
+		return given, nil
+	}
+	if network == "" {
+		return nil, errors.New("--node URL or --network FILE is required")
+	}
+	raw, err := os.ReadFile(network)
+	if err != nil {
+		return nil, err
+	}
+	n, err := parseNetwork(raw)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range n.Cards {
+		given = append(given, c.URL)
+	}
+	return given, nil
 }

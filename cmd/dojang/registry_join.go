@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 
-	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/registry/node"
 )
@@ -15,7 +13,7 @@ import (
 type registryJoinCmd struct {
 	Home    string   `arg:"" help:"Home of the new node, made by init." type:"existingdir"`
 	Network string   `help:"Network file." required:"" type:"existingfile" placeholder:"FILE"`
-	Trust   string   `help:"Trust file, got by another way than from a node." required:"" type:"existingfile" placeholder:"FILE"`
+	Trust   string   `help:"Trust file or trust bundle, got by another way than from a node." required:"" type:"existingfile" placeholder:"FILE"`
 	From    []string `help:"URLs of nodes to take the snapshot from; those of the network file unless told otherwise." placeholder:"URL"`
 	Sync    string   `help:"state: a snapshot, checked against headers that are tracked from the trust file. blocks: every block from the first on. auto: blocks while no node has a snapshot." enum:"auto,state,blocks" default:"auto"`
 }
@@ -53,13 +51,9 @@ func (c *registryJoinCmd) Run(e *env) error {
 
 // source tracks the chain from the trust file, with witnesses.
 func (c *registryJoinCmd) source(e *env, home nodeHome) (*light.Client, error) {
-	raw, err := os.ReadFile(c.Trust)
+	trust, bundle, err := readTrust(c.Trust)
 	if err != nil {
 		return nil, err
-	}
-	trust, err := evidence.ParseTrust(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.Trust, err)
 	}
 	network, err := home.readNetwork()
 	if err != nil {
@@ -75,5 +69,5 @@ func (c *registryJoinCmd) source(e *env, home nodeHome) (*light.Client, error) {
 			return nil, fmt.Errorf("--from: %w", err)
 		}
 	}
-	return light.New(light.Config{Nodes: c.From, Trust: trust, Logger: e.log})
+	return light.New(light.Config{Nodes: c.From, Trust: trust, Bundle: bundle, Logger: e.log})
 }

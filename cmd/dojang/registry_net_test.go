@@ -285,7 +285,7 @@ func TestOperatorsPage(t *testing.T) {
 		t.Skip("starts five processes")
 	}
 	blocks := shellBlocks(t, filepath.Join("..", "..", "docs", "operators", "registry.md"))
-	if len(blocks) != 7 {
+	if len(blocks) != 9 {
 		t.Fatalf("the page has %d blocks of commands", len(blocks))
 	}
 	s := newOperatorShell(t)
@@ -380,6 +380,20 @@ func TestOperatorsPage(t *testing.T) {
 		s.run(fmt.Sprintf("dojang registry start net/4 2>>net/4.log &\ndojang registry status net/4 --wait %d", height))
 		if text := s.run("dojang registry proposals net/4 3"); !strings.Contains(text, "executed") {
 			t.Error(text)
+		}
+	})
+	step("readers follow bundles that members sign", func(t *testing.T) {
+		if text := s.run(blocks[7]); !strings.Contains(text, "signed by: agency-1 agency-2 agency-5") || !strings.Contains(text, "0 more signatures are wanted") {
+			t.Errorf("%s", text)
+		}
+		if trust, b, err := readTrust(filepath.Join(s.dir, "net", "reader.json")); err != nil || b == nil || trust.Number != 2 || len(b.Members) != 5 {
+			t.Errorf("%+v %v", trust, err)
+		}
+		s.refused("dojang registry trust publish net/1 net/bundle-2.json", "1", "not the next trust bundle") // twice
+	})
+	step("a receipt holds with a published head", func(t *testing.T) {
+		if text := s.run(blocks[8]); !strings.Contains(text, "the document existed at") {
+			t.Errorf("%s", text)
 		}
 	})
 	step("a stranger's node is refused", func(t *testing.T) {

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -95,31 +93,5 @@ func (c *registryStatusCmd) show(e *env, st nodeStatus) error {
 	}
 	_, err := fmt.Fprintf(e.stdout, "%-12s %-8s height %-8d peers %-3d validators %d, signing %d\n", st.Home, st.Health.Status, st.Health.Height,
 		st.Health.Peers, len(st.Validators), signing)
-	return err
-}
-
-// registryTrustCmd makes a trust file out of one's own node: whoever runs the node may believe it. Everybody else gets the file
-// by another way than from a node.
-type registryTrustCmd struct {
-	Home string `arg:"" help:"Home of the own, running node." type:"existingdir"`
-	Out  string `arg:"" help:"Trust file to write." type:"path"`
-}
-
-func (c *registryTrustCmd) Run(e *env) error {
-	party, err := nodeHome(c.Home).management()
-	if err != nil {
-		return err
-	}
-	var raw json.RawMessage
-	if err := call(e.ctx, party, "GET", "/v1/trust", nil, &raw); err != nil {
-		return err
-	}
-	if len(raw) == 0 {
-		return errors.New("the node gave no trust point")
-	}
-	if err := writeFile(c.Out, raw); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(e.stdout, "%s\n  fingerprint %s\n", c.Out, fingerprint(raw))
 	return err
 }

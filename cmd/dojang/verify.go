@@ -18,7 +18,7 @@ type verifyCmd struct {
 
 type verifyEvidence struct {
 	File  string    `arg:"" help:"Evidence file (CBOR), or - for standard input." type:"path"`
-	Trust string    `help:"Trust file." default:"dojang-data/trust.json" type:"path" placeholder:"FILE"`
+	Trust string    `help:"Trust file or trust bundle." default:"dojang-data/trust.json" type:"path" placeholder:"FILE"`
 	At    time.Time `help:"Check as if it were this moment (RFC 3339); default: now."`
 	JSON  bool      `help:"Print JSON lines only."`
 }
@@ -36,13 +36,9 @@ type verifyJSON struct {
 }
 
 func (c *verifyEvidence) Run(e *env) error {
-	trustFile, err := os.ReadFile(c.Trust)
+	trust, _, err := readTrust(c.Trust)
 	if err != nil {
-		return fmt.Errorf("read the trust file: %w", err)
-	}
-	trust, err := evidence.ParseTrust(trustFile)
-	if err != nil {
-		return fmt.Errorf("read the trust file: %w", err)
+		return err
 	}
 	var file []byte
 	if c.File == "-" {

@@ -203,11 +203,21 @@ func (b *Bundle) Usable(now time.Time) error {
 }
 
 func follows(prev, next *Bundle) error {
-	digest, err := prev.Digest()
-	if err != nil {
+	if err := next.Continues(prev); err != nil {
 		return err
 	}
 	payload, err := next.Payload()
+	if err != nil {
+		return err
+	}
+	return prev.signed(next, payload)
+}
+
+// Continues checks that the bundle is the next link after prev, whoever has signed it: what a member looks at before signing.
+// Errors: ErrBundle, registry.ErrMalformed.
+func (b *Bundle) Continues(prev *Bundle) error {
+	next := b
+	digest, err := prev.Digest()
 	if err != nil {
 		return err
 	}
@@ -221,27 +231,44 @@ func follows(prev, next *Bundle) error {
 	case next.Height < prev.Height || next.Time.Before(prev.Time) || (next.Height == prev.Height && next.Hash != prev.Hash):
 		return fmt.Errorf("%w: goes back", ErrBundle)
 	}
-	return prev.signed(next, payload)
+	return nil
 }
 
-// signed: k members of prev signed next. One signature that does not hold refuses the bundle.
+// SignedBy counts the signatures of prev's members; missing is how many are wanted still. Error: ErrBundle, one does not hold.
+func (b *Bundle) SignedBy(prev *Bundle) (have, missing uint64, err error) {
+	payload, err := b.Payload()
+	if err != nil {
+		return 0, 0, err
+	}
+	if have, err = prev.count(b, payload); err != nil {
+		return 0, 0, err
+	}
+	return have, prev.Threshold - min(prev.Threshold, have), nil
+}
+
+// signed: k members of prev signed next.
 func (b *Bundle) signed(next *Bundle, payload []byte) error {
-	var count uint64
+	count, err := b.count(next, payload)
+	if err == nil && count < b.Threshold {
+		err = fmt.Errorf("%w: too few members signed", ErrBundle)
+	}
+	return err
+}
+
+// count of good signatures. One that does not hold refuses the bundle.
+func (b *Bundle) count(next *Bundle, payload []byte) (count uint64, err error) {
 	for i, s := range next.Signatures {
 		at := slices.IndexFunc(b.Members, func(m BundleMember) bool { return m.ID == s.Member })
 		twice := slices.ContainsFunc(next.Signatures[:i], func(o BundleSignature) bool { return o.Member == s.Member })
 		if at < 0 || twice {
-			return fmt.Errorf("%w: signed by one who is not a member", ErrBundle)
+			return 0, fmt.Errorf("%w: signed by one who is not a member", ErrBundle)
 		}
 		if err := next.statement(payload, s.Member).Verify(b.Members[at].Key, s.Value); err != nil {
-			return fmt.Errorf("%w: a signature does not hold", ErrBundle)
+			return 0, fmt.Errorf("%w: a signature does not hold", ErrBundle)
 		}
 		count++
 	}
-	if count < b.Threshold {
-		return fmt.Errorf("%w: too few members signed", ErrBundle)
-	}
-	return nil
+	return count, nil
 }
 
 type bundleJSON struct {

@@ -53,6 +53,26 @@ type validatorJSON struct {
 
 const maxTrustFile = 64 << 10
 
+// LoadTrust reads what a reader keeps on its disk and believes: a trust file, or a trust bundle, which may be followed. Whose
+// file it is has vouched for it: no signature of the bundle is looked at. Errors: registry.ErrMalformed, registry.ErrLimit.
+func LoadTrust(file []byte) (Trust, *Bundle, error) {
+	if len(file) > maxBundle {
+		return Trust{}, nil, registry.ErrLimit
+	}
+	var j struct {
+		Format string `json:"format"`
+	}
+	if json.Unmarshal(file, &j) == nil && j.Format == BundleFormat {
+		b, err := ParseBundle(file)
+		if err != nil {
+			return Trust{}, nil, err
+		}
+		return b.Trust, b, nil
+	}
+	t, err := ParseTrust(file)
+	return t, nil, err
+}
+
 // ParseTrust reads a trust file strictly (registry/README.md, "Trust file"). Errors: registry.ErrMalformed, registry.ErrLimit.
 func ParseTrust(file []byte) (Trust, error) {
 	if len(file) > maxTrustFile {

@@ -126,6 +126,7 @@ func (c *Client) probe(ctx context.Context) {
 
 func (c *Client) round(ctx context.Context) {
 	c.probe(ctx)
+	c.renewSoon(ctx)
 	if err := c.track.advance(ctx); err != nil && ctx.Err() == nil {
 		c.cfg.Logger.Warn("registry headers not followed", "err", err)
 	}

@@ -35,7 +35,11 @@ type Config struct {
 	// Nodes are base URLs of registry nodes, asked in order. Outside of development networks at least two.
 	Nodes []string
 	Trust evidence.Trust
-	HTTP  *http.Client // nil: a plain one with a timeout of 3 s
+	// Bundle is the trust bundle to follow from, already believed; Trust is its own then and need not be given. nil: Trust alone.
+	Bundle *evidence.Bundle
+	// Head is a published head that may restore trust after it has expired; nil: only a newer bundle does.
+	Head *evidence.Head
+	HTTP *http.Client // nil: a plain one with a timeout of 3 s
 	// CacheTTL is how long an answer is given without asking a node whether there is a newer one; 0: 1 s. Not the age
 	// that a policy allows: that is judged by Checked.KnownAt.
 	CacheTTL time.Duration
@@ -74,10 +78,14 @@ type Client struct {
 
 	submitHTTP *http.Client
 
-	trust    atomic.Pointer[evidence.Trust] // moves forward while tracking
-	floor    atomic.Uint64                  // own writes are provable from this header on
-	followed atomic.Int32                   // calls of Follow that run
+	trust    atomic.Pointer[evidence.Trust]  // moves forward while tracking
+	bundle   atomic.Pointer[evidence.Bundle] // nil unless Config.Bundle
+	floor    atomic.Uint64                   // own writes are provable from this header on
+	followed atomic.Int32                    // calls of Follow that run
 	attacked atomic.Bool
+
+	renewMu sync.Mutex
+	renewed time.Time // when a newer bundle was looked for
 
 	mu       sync.Mutex
 	subjects map[string]*subject // by DID; "type " + vct for type digests
@@ -104,6 +112,9 @@ func New(cfg Config) (*Client, error) {
 			return nil, errors.New("registry/light: a node is listed twice; it cannot be its own witness")
 		}
 	}
+	if cfg.Bundle != nil {
+		cfg.Trust = cfg.Bundle.Trust
+	}
 	if cfg.Trust.ChainID == "" || len(cfg.Trust.Validators) == 0 {
 		return nil, errors.New("registry/light: Config.Trust is required")
 	}
@@ -128,6 +139,7 @@ func New(cfg Config) (*Client, error) {
 	patient.Timeout = submitTimeout
 	c.submitHTTP = &patient
 	c.trust.Store(&cfg.Trust)
+	c.bundle.Store(cfg.Bundle)
 	c.track = newTracker(c)
 	if cfg.Dir != "" {
 		var err error
@@ -154,6 +166,9 @@ func (c *Client) Trust() evidence.Trust { return *c.trust.Load() }
 // check is the one place where an answer of a node becomes facts.
 func (c *Client) check(ctx context.Context, raw []byte) (*evidence.Facts, error) {
 	facts, err := c.checkBytes(raw)
+	if errors.Is(err, evidence.ErrTooOld) && c.renew(ctx) {
+		facts, err = c.checkBytes(raw)
+	}
 	if err != nil {
 		return nil, err
 	}

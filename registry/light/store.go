@@ -19,6 +19,7 @@ import (
 // A store keeps what a restarted reader needs during an outage:
 //
 //	trust            the newest trust point (a trust file)
+//	bundle           the newest trust bundle that was followed
 //	evidence-<hash>  CBOR of keptEvidence
 //	list-<hash>      CBOR of keptList
 //
@@ -76,10 +77,12 @@ func (s *store) putList(mediaType string, l registry.StatusList) {
 // restore loads what is kept and still holds.
 func (c *Client) restore() {
 	now := c.cfg.Now()
+	c.restoreBundle()
+	begin := c.trust.Load()
 	if raw, err := os.ReadFile(filepath.Join(c.store.dir, "trust")); err == nil {
 		kept, err := evidence.ParseTrust(raw)
-		if err == nil && kept.ChainID == c.cfg.Trust.ChainID && kept.Network == c.cfg.Trust.Network &&
-			kept.Number == c.cfg.Trust.Number && kept.Height > c.cfg.Trust.Height && now.Before(kept.Time.Add(kept.TrustingPeriod)) {
+		if err == nil && kept.ChainID == begin.ChainID && kept.Network == begin.Network &&
+			kept.Number == begin.Number && kept.Height > begin.Height && now.Before(kept.Time.Add(kept.TrustingPeriod)) {
 			c.trust.Store(&kept)
 		}
 	}

@@ -132,10 +132,7 @@ func (t *tracker) adopt(lb *types.LightBlock) {
 	}
 	next := *old
 	next.Height, next.Hash, next.Time = uint64(lb.Height), [32]byte(lb.Hash()), lb.Time
-	next.Validators = make(evidence.ValidatorSet, len(lb.ValidatorSet.Validators))
-	for i, v := range lb.ValidatorSet.Validators {
-		next.Validators[i] = evidence.Validator{PublicKey: [32]byte(v.PubKey.Bytes()), Power: v.VotingPower}
-	}
+	next.Validators = setOf(lb.ValidatorSet)
 	t.c.trust.Store(&next)
 	t.confirmed.Add(next.Height, next.Hash)
 	if t.c.store != nil {
@@ -150,12 +147,7 @@ func (t *tracker) fail(ctx context.Context, err error) error {
 	var divergence cmtlight.ErrConflictingHeaders
 	switch {
 	case errors.Is(err, cmtlight.ErrLightClientAttack), errors.As(err, &divergence):
-		t.c.attacked.Store(true)
-		if t.c.cfg.Alarm != nil {
-			t.c.cfg.Alarm(ErrAttack)
-		}
-		t.c.cfg.Logger.Error("registry: two nodes show two signed histories", "err", err)
-		return untrusted(ErrAttack)
+		return t.c.attack(err)
 	case errors.Is(err, cmtlight.ErrNoWitnesses), errors.Is(err, cmtlight.ErrFailedHeaderCrossReferencing), errors.Is(err, ErrNoWitness):
 		return untrusted(ErrNoWitness)
 	case ctx.Err() != nil, errors.Is(err, provider.ErrNoResponse), errors.Is(err, provider.ErrLightBlockNotFound),
@@ -163,4 +155,22 @@ func (t *tracker) fail(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: track headers: %w", registry.ErrUnavailable, err)
 	}
 	return untrusted(fmt.Errorf("track headers: %w", err))
+}
+
+// attack ends this Client: nobody here can say which of two histories is the true one.
+func (c *Client) attack(err error) error {
+	c.attacked.Store(true)
+	if c.cfg.Alarm != nil {
+		c.cfg.Alarm(ErrAttack)
+	}
+	c.cfg.Logger.Error("registry: two signed histories", "err", err)
+	return untrusted(ErrAttack)
+}
+
+func setOf(vs *types.ValidatorSet) evidence.ValidatorSet {
+	set := make(evidence.ValidatorSet, len(vs.Validators))
+	for i, v := range vs.Validators {
+		set[i] = evidence.Validator{PublicKey: [32]byte(v.PubKey.Bytes()), Power: v.VotingPower}
+	}
+	return set
 }

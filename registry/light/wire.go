@@ -27,6 +27,7 @@ import (
 //	GET  /v1/snapshots/latest                                what the newest snapshot is made of (chain.Snapshot)
 //	GET  /v1/snapshots/{height}/{index}                      one chunk of it
 //	GET  /v1/genesis                                         the network's genesis, JSON
+//	GET  /v1/trust-bundles?after=N                           CBOR array of trust bundles, as their files
 //	POST /v1/anchors, GET /v1/head                           of the management API: see anchors.go
 //	GET  /v1/health                                          {"status": "ok" | "syncing" | "stuck", "height", "time"}
 const (

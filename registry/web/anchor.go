@@ -29,6 +29,26 @@ func (s *Server) headerPath(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, light.TypePoints, raw)
 }
 
+// bundles answers GET /v1/trust-bundles?after=N.
+func (s *Server) bundles(w http.ResponseWriter, r *http.Request) {
+	after, err := strconv.ParseUint(r.URL.Query().Get("after"), 10, 63)
+	if err != nil {
+		s.fail(w, r, light.ErrQuery)
+		return
+	}
+	files, err := s.cfg.Node.Bundles(after)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	raw, err := light.EncodeBundles(files)
+	if err != nil {
+		s.fail(w, r, err)
+		return
+	}
+	s.answer(w, light.TypeBundles, raw)
+}
+
 type anchorInput struct {
 	Body light.AnchorRequest
 }

@@ -92,6 +92,8 @@ func (s *Server) manage() error {
 	huma.Register(api, huma.Operation{OperationID: "trust", Method: http.MethodGet, Path: "/v1/trust",
 		Summary: "A trust file that begins at the newest header, for whoever believes this node"}, s.manageTrust)
 	huma.Register(api, huma.Operation{OperationID: "submit", Method: http.MethodPost, Path: "/v1/operations", Summary: "Submit signed operations"}, s.manageSubmit)
+	huma.Register(api, huma.Operation{OperationID: "trust-bundle", Method: http.MethodGet, Path: "/v1/trust-bundle",
+		Summary: "A trust bundle of the newest header and the present members, for members to sign"}, s.manageBundle)
 	s.manageAnchors(api)
 	return nil
 }
@@ -139,6 +141,15 @@ func (s *Server) manageTrust(context.Context, *struct{}) (*trustOutput, error) {
 		return nil, err
 	}
 	raw, err := trust.Marshal()
+	return &trustOutput{Body: raw}, err
+}
+
+func (s *Server) manageBundle(context.Context, *struct{}) (*trustOutput, error) {
+	b, err := s.cfg.Node.ProposeBundle()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := b.Marshal()
 	return &trustOutput{Body: raw}, err
 }
 

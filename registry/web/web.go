@@ -106,6 +106,7 @@ func (s *Server) routes() {
 	open("GET /v1/evidence", "no-cache", s.evidence)
 	open("GET /v1/headers/{height}", "no-cache", s.header)
 	open("GET /v1/header-tree/{size}/{height}", "public, max-age=86400", s.headerPath)
+	open("GET /v1/trust-bundles", "no-cache", s.bundles)
 	open("GET /v1/status", "no-cache", s.status)
 	open("GET /type-metadata/{type}", "public, max-age=300", s.typeMetadata)
 	open("GET /v1/operations/{hash}", "no-cache", s.operation)

@@ -1,0 +1,235 @@
+package light
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
+)
+
+// TypeBundles is the media type of GET /v1/trust-bundles.
+const TypeBundles = "application/vnd.dojang.trust-bundles+cbor"
+
+// Limits of an answer with trust bundles.
+const (
+	MaxBundles    = 16
+	maxBundles    = 4 << 20
+	renewInterval = time.Hour // how often Follow looks for a new bundle while the one at hand is good
+	expirySoon    = 7 * 24 * time.Hour
+)
+
+// EncodeBundles is the answer to GET /v1/trust-bundles?after=N: the links after number N as their files, in order.
+func EncodeBundles(files [][]byte) ([]byte, error) { return cbor.Marshal(files) }
+
+// DecodeBundles is the inverse; nothing is verified.
+func DecodeBundles(raw []byte) ([]*evidence.Bundle, error) {
+	var files [][]byte
+	if err := strict.Unmarshal(raw, &files); err != nil || len(files) > MaxBundles {
+		return nil, fmt.Errorf("trust bundles: %w", registry.ErrMalformed)
+	}
+	var out []*evidence.Bundle
+	for _, f := range files {
+		b, err := evidence.ParseBundle(f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, b)
+	}
+	return out, nil
+}
+
+// Bundle is the newest trust bundle that was followed; nil when Config.Bundle is.
+func (c *Client) Bundle() *evidence.Bundle { return c.bundle.Load() }
+
+// AdvanceBundle asks the nodes for newer trust bundles and goes along those that hold (evidence.Advance). It returns whether
+// there was one. A node can withhold a bundle, never forge one. Follow calls it, and so does an answer that is too old.
+func (c *Client) AdvanceBundle(ctx context.Context) (newer bool, err error) {
+	if c.bundle.Load() == nil {
+		return false, nil
+	}
+	err = registry.ErrUnavailable
+	for _, node := range c.cfg.Nodes {
+		have := c.bundle.Load()
+		links, asked := c.askBundles(ctx, node, have.Number)
+		if asked != nil {
+			c.cfg.Logger.Info("no trust bundles from a node", "node", node, "err", asked)
+			continue
+		}
+		if err != nil {
+			err = nil
+		}
+		if len(links) == 0 {
+			continue
+		}
+		next, failed := evidence.Advance(have, links, c.cfg.Now())
+		if failed == nil {
+			failed = c.adoptBundle(next)
+		}
+		if failed != nil {
+			c.cfg.Logger.Warn("a node's trust bundles do not hold", "node", node, "err", failed)
+			err = failed
+			continue
+		}
+		newer, err = true, nil
+	}
+	if newer {
+		err = nil
+	}
+	return newer, err
+}
+
+func (c *Client) askBundles(ctx context.Context, node string, after uint64) ([]*evidence.Bundle, error) {
+	raw, status, err := get(ctx, c.cfg.HTTP, node+"/v1/trust-bundles?after="+strconv.FormatUint(after, 10), maxBundles)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("registry node answered %d", status)
+	}
+	return DecodeBundles(raw)
+}
+
+// adoptBundle takes a bundle that was verified. A trust point that tracking has moved further stays, while it is young.
+func (c *Client) adoptBundle(b *evidence.Bundle) error {
+	c.track.mu.Lock()
+	defer c.track.mu.Unlock()
+	old, next := c.trust.Load(), b.Trust
+	switch {
+	case old.Height == next.Height && old.Hash != next.Hash:
+		return c.attack(errors.New("the trust bundle has another header than was tracked"))
+	case old.Height > next.Height && c.cfg.Now().Before(old.Time.Add(next.TrustingPeriod)):
+		next.Height, next.Hash, next.Time, next.Validators = old.Height, old.Hash, old.Time, old.Validators
+	}
+	c.bundle.Store(b)
+	c.trust.Store(&next)
+	c.track.client = nil
+	if c.store != nil {
+		c.store.putBundle(b)
+		c.store.putTrust(next)
+	}
+	c.cfg.Logger.Info("registry: a new trust bundle", "number", b.Number, "expires", b.Expires)
+	return nil
+}
+
+// renew looks for what restores trust after it has expired: a newer bundle, or the published head that was configured. Callers
+// come with every answer that is too old; nodes are asked once in CacheTTL.
+func (c *Client) renew(ctx context.Context) bool {
+	c.renewMu.Lock()
+	defer c.renewMu.Unlock()
+	now := c.cfg.Now()
+	if young(now, c.renewed, c.cfg.CacheTTL) {
+		return false
+	}
+	c.renewed = now
+	if newer, err := c.AdvanceBundle(ctx); newer {
+		return true
+	} else if err != nil {
+		c.cfg.Logger.Warn("no newer trust bundle", "err", err)
+	}
+	if c.cfg.Head == nil {
+		return false
+	}
+	err := c.fromHead(ctx, *c.cfg.Head)
+	if err != nil {
+		c.cfg.Logger.Warn("the published head does not restore trust", "err", err)
+	}
+	return err == nil
+}
+
+// renewSoon is Follow's part: bundles are looked for now and then, and more often when the one at hand ends soon.
+func (c *Client) renewSoon(ctx context.Context) {
+	b := c.bundle.Load()
+	if b == nil {
+		return
+	}
+	every := renewInterval
+	if !c.cfg.Now().Before(b.Expires.Add(-expirySoon)) {
+		every = time.Minute
+	}
+	c.renewMu.Lock()
+	due := !young(c.cfg.Now(), c.renewed, every)
+	if due {
+		c.renewed = c.cfg.Now()
+	}
+	c.renewMu.Unlock()
+	if due {
+		_, _ = c.AdvanceBundle(ctx) // what does not hold is logged there
+	}
+}
+
+// fromHead begins anew at a published head: the light block that a node gives must be that very header, and the one after it
+// names the validators. The head must be newer than what was trusted, and inside the trusting period.
+func (c *Client) fromHead(ctx context.Context, head evidence.Head) error {
+	old := c.trust.Load()
+	if head.ChainID != old.ChainID || head.Network != old.Network || head.Height <= old.Height {
+		return untrusted(errors.New("registry/light: the head is of another chain, or not newer than the trust point"))
+	}
+	if now := c.cfg.Now(); now.After(head.Time.Add(old.TrustingPeriod)) || now.Add(clockDrift).Before(head.Time) {
+		return evidence.ErrTooOld
+	}
+	last := registry.ErrUnavailable
+	for _, url := range c.cfg.Nodes {
+		node := nodeProvider{chainID: head.ChainID, url: url, http: c.cfg.HTTP}
+		lb, err := node.LightBlock(ctx, int64(head.Height))
+		if err == nil && [32]byte(lb.Hash()) != head.Hash {
+			err = untrusted(errors.New("registry/light: not the published header"))
+		}
+		if err != nil {
+			last = err
+			continue
+		}
+		after, err := node.LightBlock(ctx, int64(head.Height)+1)
+		if err == nil && string(after.ValidatorSet.Hash()) != string(lb.NextValidatorsHash) {
+			err = untrusted(errors.New("registry/light: not the validators that the published header names"))
+		}
+		if err != nil {
+			last = err
+			continue
+		}
+		next := evidence.Trust{Number: old.Number, Network: old.Network, ChainID: old.ChainID, Development: old.Development, Height: head.Height,
+			Hash: head.Hash, Time: lb.Time, TrustingPeriod: old.TrustingPeriod, Validators: setOf(after.ValidatorSet)}
+		c.track.mu.Lock()
+		defer c.track.mu.Unlock()
+		c.trust.Store(&next)
+		c.track.client = nil
+		if c.store != nil {
+			c.store.putTrust(next)
+		}
+		return nil
+	}
+	return last
+}
+
+const bundleFile = "bundle"
+
+func (s *store) putBundle(b *evidence.Bundle) {
+	if raw, err := b.Marshal(); err == nil {
+		_ = replace(filepath.Join(s.dir, bundleFile), raw)
+	}
+}
+
+// restoreBundle takes a bundle that this reader has followed before it was restarted.
+func (c *Client) restoreBundle() {
+	have := c.bundle.Load()
+	if have == nil {
+		return
+	}
+	raw, err := os.ReadFile(filepath.Join(c.store.dir, bundleFile))
+	if err != nil {
+		return
+	}
+	kept, err := evidence.ParseBundle(raw)
+	if err == nil && kept.ChainID == have.ChainID && kept.Network == have.Network && kept.Number > have.Number {
+		c.bundle.Store(kept)
+		c.trust.Store(&kept.Trust)
+	}
+}

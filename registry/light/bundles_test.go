@@ -1,0 +1,277 @@
+package light_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
+	"github.com/dojang-id/dojang/registry/chain/chaintest"
+	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/light"
+	"github.com/dojang-id/dojang/registry/registrytest"
+)
+
+// months is a node of a chain whose blocks are as far apart as a test wants: time there is the chain's.
+type months struct {
+	mu      sync.Mutex
+	chain   *chaintest.Chain
+	agency  *chaintest.Agency
+	bundles map[uint64][]byte
+	asked   int
+}
+
+func (m *months) now() time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.chain.Now()
+}
+
+// pass lets time pass, and makes a block then.
+func (m *months) pass(d time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.chain.Time = m.chain.Time.Add(d)
+	m.agency.Epoch() // a block with a transaction: also the headers of a quiet time come into the header tree
+	m.chain.Block()
+}
+
+func (m *months) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch r.URL.Path {
+	case "/v1/evidence":
+		values, err := url.ParseQuery(r.URL.RawQuery)
+		if err != nil {
+			http.Error(w, "", http.StatusBadRequest)
+			return
+		}
+		q, err := light.ParseQuery(values)
+		if err != nil {
+			http.Error(w, "", http.StatusBadRequest)
+			return
+		}
+		var cq chain.Query
+		for _, id := range q.Keys {
+			cq.Keys = append(cq.Keys, chain.KeyRef{DID: q.DID, ID: id})
+		}
+		_, _ = w.Write(m.chain.Evidence(cq))
+	case "/v1/trust-bundles":
+		m.asked++
+		after, _ := strconv.ParseUint(r.URL.Query().Get("after"), 10, 63)
+		var files [][]byte
+		for n := after + 1; m.bundles[n] != nil; n++ {
+			files = append(files, m.bundles[n])
+		}
+		raw, _ := light.EncodeBundles(files)
+		_, _ = w.Write(raw)
+	default:
+		http.NotFound(w, r)
+	}
+}
+
+// bundle makes the next link at the newest header, signed by members.
+func (m *months) bundle(t *testing.T, prev *evidence.Bundle, signers ...int) *evidence.Bundle {
+	t.Helper()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.chain
+	b := &evidence.Bundle{Trust: c.Trust(), Threshold: 2}
+	head := c.Headers[len(c.Headers)-1]
+	b.Number, b.Height, b.Hash, b.Time = 1, head.Height, head.Hash(), head.Time
+	b.Expires = head.Time.Add(90 * 24 * time.Hour).Truncate(time.Second)
+	for i := range 3 {
+		b.Members = append(b.Members, evidence.BundleMember{ID: chaintest.MemberID(i), Key: chaintest.Member(i).Public})
+	}
+	if prev != nil {
+		b.Number = prev.Number + 1
+		var err error
+		b.Prev, err = prev.Digest()
+		must(t, err)
+	}
+	for _, i := range signers {
+		must(t, b.Sign(chaintest.Member(i)))
+	}
+	raw, err := b.Marshal()
+	must(t, err)
+	if m.bundles == nil {
+		m.bundles = map[uint64][]byte{}
+	}
+	m.bundles[b.Number] = raw
+	return b
+}
+
+func TestBundlesAreFollowed(t *testing.T) {
+	const month = 30 * 24 * time.Hour
+	m := &months{chain: chaintest.New(t, chaintest.Config{Validators: 4})}
+	a := m.chain.Agency("gaon")
+	m.agency = a
+	m.pass(time.Hour)
+	srv := httptest.NewServer(m)
+	t.Cleanup(srv.Close)
+	first := m.bundle(t, nil)
+	dir := t.TempDir()
+	ask := func(c *light.Client) error {
+		_, _, err := c.Key(t.Context(), a.DID, "k1", time.Time{})
+		return err
+	}
+	open := func(dir string) *light.Client {
+		return client(t, light.Config{Nodes: []string{srv.URL}, Bundle: first, Now: m.now, Dir: dir, CacheTTL: time.Minute})
+	}
+	c := open(dir)
+	must(t, ask(c))
+	m.pass(month + time.Hour)
+	t.Run("H14 after the trusting period nothing holds any more", func(t *testing.T) {
+		if err := ask(c); err != nil { // what was checked before is at hand, and as old as it is
+			t.Fatal(err)
+		}
+		fresh := open("")
+		if err := ask(fresh); !errors.Is(err, evidence.ErrTooOld) {
+			t.Fatalf("got %v", err)
+		}
+	})
+	t.Run("H14 a bundle that too few have signed restores nothing", func(t *testing.T) {
+		m.bundle(t, first, 1)
+		fresh := open("")
+		if err := ask(fresh); !errors.Is(err, registry.ErrUntrusted) || fresh.Bundle().Number != 1 {
+			t.Fatalf("got %v, bundle %d", err, fresh.Bundle().Number)
+		}
+	})
+	second := m.bundle(t, first, 0, 2)
+	t.Run("H14 the next bundle restores trust", func(t *testing.T) {
+		fresh := open("")
+		must(t, ask(fresh))
+		if fresh.Bundle().Number != 2 || fresh.Trust().Number != 2 {
+			t.Fatalf("bundle %d", fresh.Bundle().Number)
+		}
+	})
+	t.Run("and is kept over a restart", func(t *testing.T) {
+		newer, err := c.AdvanceBundle(t.Context())
+		if err != nil || !newer {
+			t.Fatalf("%v %v", newer, err)
+		}
+		m.mu.Lock()
+		kept := m.bundles
+		m.bundles = nil
+		m.mu.Unlock()
+		again := open(dir)
+		if again.Bundle().Number != 2 {
+			t.Fatalf("bundle %d", again.Bundle().Number)
+		}
+		must(t, ask(again))
+		m.mu.Lock()
+		m.bundles = kept
+		m.mu.Unlock()
+	})
+	m.pass(4 * month)
+	third := m.bundle(t, second, 0, 1)
+	m.pass(4 * month)
+	t.Run("H14 years of bundles: links between may have expired, the last one not", func(t *testing.T) {
+		fresh := open("")
+		if err := ask(fresh); !errors.Is(err, registry.ErrUntrusted) || fresh.Bundle().Number != 1 {
+			t.Fatalf("only expired links: %v", err)
+		}
+		m.bundle(t, third, 1, 2)
+		fresh = open("")
+		must(t, ask(fresh))
+		if fresh.Bundle().Number != 4 {
+			t.Fatalf("bundle %d", fresh.Bundle().Number)
+		}
+	})
+	t.Run("who waits does not ask with every answer", func(t *testing.T) {
+		m.mu.Lock()
+		m.bundles, m.asked = nil, 0
+		m.mu.Unlock()
+		fresh := open("")
+		for range 5 {
+			if err := ask(fresh); err == nil {
+				t.Fatal("trusted")
+			}
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.asked != 1 {
+			t.Fatalf("asked %d times", m.asked)
+		}
+	})
+}
+
+func TestBundleOfAnotherHistory(t *testing.T) {
+	m := &months{chain: chaintest.New(t, chaintest.Config{Validators: 4})}
+	m.agency = m.chain.Agency("gaon")
+	m.pass(time.Hour)
+	srv := httptest.NewServer(m)
+	t.Cleanup(srv.Close)
+	first := m.bundle(t, nil)
+	m.pass(time.Hour)
+	second := m.bundle(t, first, 0, 1)
+	c := client(t, light.Config{Nodes: []string{srv.URL}, Bundle: first, Now: m.now})
+	if newer, err := c.AdvanceBundle(t.Context()); err != nil || !newer {
+		t.Fatalf("%v %v", newer, err)
+	}
+	m.chain.Headers[len(m.chain.Headers)-1].Time = m.chain.Headers[len(m.chain.Headers)-1].Time.Add(time.Millisecond) // another header there
+	m.bundle(t, second, 0, 1)
+	var alarm error
+	c = client(t, light.Config{Nodes: []string{srv.URL}, Bundle: second, Now: m.now, Alarm: func(err error) { alarm = err }})
+	if _, err := c.AdvanceBundle(t.Context()); !errors.Is(err, registry.ErrUntrusted) || c.Bundle().Number != 2 {
+		t.Fatalf("got %v, bundle %d, alarm %v", err, c.Bundle().Number, alarm)
+	}
+}
+
+func TestPublishedHeadRestoresTrust(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	did := issuer(t, r)
+	expired := r.Trust
+	expired.Expires = time.Now().Add(-time.Hour)
+	ask := func(head *evidence.Head) error {
+		c := client(t, light.Config{Nodes: []string{r.URL}, Trust: expired, Head: head})
+		_, _, err := c.Key(t.Context(), did, "issue-1", time.Time{})
+		return err
+	}
+	raw, err := r.Client.Evidence(t.Context(), light.Query{DID: did, Keys: []string{"issue-1"}})
+	must(t, err)
+	facts, err := evidence.Check(raw, r.Trust, time.Now())
+	must(t, err)
+	head := evidence.HeadOf(facts, r.Trust.ChainID)
+	t.Run("H14 an expired trust file alone", func(t *testing.T) {
+		if err := ask(nil); !errors.Is(err, evidence.ErrTooOld) {
+			t.Fatalf("got %v", err)
+		}
+	})
+	t.Run("H14 with a published head", func(t *testing.T) {
+		must(t, ask(&head))
+	})
+	for name, bend := range map[string]func(*evidence.Head){
+		"H14 a head of another history":    func(h *evidence.Head) { h.Hash[0] ^= 1 },
+		"H14 a head of another chain":      func(h *evidence.Head) { h.ChainID = "other-1" },
+		"H14 a head before the trust file": func(h *evidence.Head) { h.Height = expired.Height },
+		"H14 a head that is too old":       func(h *evidence.Head) { h.Time = h.Time.Add(-31 * 24 * time.Hour) },
+		"H15 a head from the future":       func(h *evidence.Head) { h.Time = h.Time.Add(time.Hour) },
+		"H14 a head that no node has":      func(h *evidence.Head) { h.Height += 1_000_000 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := head
+			bend(&h)
+			if err := ask(&h); !errors.Is(err, evidence.ErrTooOld) {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}
+
+func FuzzDecodeBundles(f *testing.F) {
+	raw, _ := light.EncodeBundles([][]byte{[]byte(`{"format":"dojang-trust-bundle/1"}`)})
+	f.Add(raw)
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		links, err := light.DecodeBundles(raw)
+		if err == nil && len(links) > light.MaxBundles {
+			t.Fatal("more than allowed")
+		}
+	})
+}
