@@ -119,12 +119,16 @@ func (v *council) proposal(ctx context.Context, n uint64) (*proposed, error) {
 	return p, err
 }
 
-// awaitProposal also gives a block or two to a proposal that another agency has made just now.
+// awaitProposal also gives a block or two to a proposal that another agency has made just now: the next ones to come.
 func (v *council) awaitProposal(ctx context.Context, n uint64) (*proposed, error) {
+	const next = 3
 	for end := time.Now().Add(10 * time.Second); ; {
 		p, err := v.proposal(ctx, n)
-		if !errors.Is(err, errNoProposal) || time.Now().After(end) || !sleep(ctx, 300*time.Millisecond) {
+		if !errors.Is(err, errNoProposal) || time.Now().After(end) {
 			return p, err
+		}
+		if _, all, failed := v.rules(ctx); failed != nil || n > all.Count+next || !sleep(ctx, 300*time.Millisecond) {
+			return nil, err
 		}
 	}
 }

@@ -120,10 +120,7 @@ func (g Genesis) document() (*types.GenesisDoc, error) {
 		if len(v.Key) != ed25519.PublicKeySize || v.Power <= 0 {
 			return nil, fmt.Errorf("%w: validator without key or power", ErrGenesis)
 		}
-		key, name := cmted25519.PubKey(v.Key), v.Name
-		if v.Site != "" {
-			name += "@" + v.Site
-		}
+		key, name := cmted25519.PubKey(v.Key), validatorName(v.Name, v.Site)
 		doc.Validators = append(doc.Validators, types.GenesisValidator{Address: key.Address(), PubKey: key, Power: v.Power, Name: name})
 	}
 	if err := doc.ValidateAndComplete(); err != nil {

@@ -224,7 +224,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
-	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: n.misbehaved, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onDropped:  func(tx []byte, res chain.Result) { r.gateway.onDropped(tx, inNoBlock(res.Operations)) },
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
@@ -347,20 +347,10 @@ func (n *Node) conflict(issuer registry.DID, err error) {
 
 // misbehaved raises what a block holds against a validator: proof that its key has signed two things. The chain has taken its
 // power; whether it gets it back the members decide.
-func (n *Node) misbehaved(m Misbehaviour) {
+func (n *Node) misbehaved(r *running, m Misbehaviour) {
 	n.metrics.misbehaviours.Inc()
 	n.cfg.Logger.Error("ALARM: proof on the chain that a validator's key was used twice", "validator", hex.EncodeToString(m.Validator), "at_height", m.Height,
-		"operator", n.operator(m.Validator))
-}
-
-// operator of a founding validator, by its address.
-func (n *Node) operator(address []byte) string {
-	for _, v := range n.genesis.Validators {
-		if bytes.Equal(v.PubKey.Address(), address) {
-			return v.Name
-		}
-	}
-	return ""
+		"operator", n.validatorNames(r)[string(m.Validator)])
 }
 
 // seal signs an envelope; try counts from 1, and grows when the nonce was refused.

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cometbft/cometbft/crypto"
+	"github.com/cometbft/cometbft/crypto/ed25519"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/types"
 )
@@ -111,7 +111,7 @@ func (n *Node) Peers() []Peer {
 // A ValidatorState is a validator of the newest header, and whether its vote is in the newest commit.
 type ValidatorState struct {
 	PublicKey [32]byte
-	Name      string // of a founder, from the genesis: operator@site
+	Name      string // operator@site, as the chain names it
 	Power     int64
 	Signed    bool
 	Self      bool // this node's own key
@@ -127,21 +127,38 @@ func (n *Node) Validators() ([]ValidatorState, error) {
 	if err != nil {
 		return nil, err
 	}
+	names := n.validatorNames(r)
 	out := make([]ValidatorState, len(lb.ValidatorSet.Validators))
 	for i, v := range lb.ValidatorSet.Validators {
-		out[i] = ValidatorState{Name: n.founder(v.PubKey), PublicKey: [32]byte(v.PubKey.Bytes()), Power: v.VotingPower, Self: string(v.Address) == string(n.signer.GetAddress()),
+		out[i] = ValidatorState{Name: names[string(v.Address)], PublicKey: [32]byte(v.PubKey.Bytes()), Power: v.VotingPower, Self: string(v.Address) == string(n.signer.GetAddress()),
 			Signed: i < len(lb.Commit.Signatures) && lb.Commit.Signatures[i].BlockIDFlag == types.BlockIDFlagCommit}
 	}
 	return out, nil
 }
 
-func (n *Node) founder(key crypto.PubKey) string {
+// validatorNames are operator@site of validators, by address: of those that the members want, and of all founders.
+func (n *Node) validatorNames(r *running) map[string]string {
+	names := map[string]string{}
 	for _, v := range n.genesis.Validators {
-		if v.PubKey.Equals(key) {
-			return v.Name
+		names[string(v.PubKey.Address())] = v.Name
+	}
+	set, err := r.machine.Validators()
+	if err != nil {
+		return names
+	}
+	for _, v := range set {
+		if v.Operator != "" {
+			names[string(ed25519.PubKey(v.Key[:]).Address())] = validatorName(v.Operator, v.Site)
 		}
 	}
-	return ""
+	return names
+}
+
+func validatorName(operator, site string) string {
+	if site == "" {
+		return operator
+	}
+	return operator + "@" + site
 }
 
 // ID of this node to its peers.

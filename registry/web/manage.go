@@ -40,7 +40,7 @@ type peerJSON struct {
 
 type validatorJSON struct {
 	PublicKey string `json:"public_key" doc:"Ed25519, base64url"`
-	Name      string `json:"name,omitempty" doc:"Of a founder, from the genesis"`
+	Name      string `json:"name,omitempty" doc:"operator@site"`
 	Power     int64  `json:"power"`
 	Signed    bool   `json:"signed" doc:"Its vote is in the newest commit"`
 	Self      bool   `json:"self,omitempty" doc:"This node's own"`
