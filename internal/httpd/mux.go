@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -49,6 +50,9 @@ type Route struct {
 	CORS bool
 	// Timeout replaces the listener's WriteTimeout for slow answers (event streams); 0 keeps it.
 	Timeout time.Duration
+	// Refuse answers in the protocol's own words what the route's handler never sees: 413 for a body that is too long, 405
+	// for a method that the path does not have. nil: a problem.
+	Refuse func(w http.ResponseWriter, status int)
 	// HTML routes (consoles) set their own Content-Security-Policy; others get "default-src 'none'".
 	HTML bool
 }
@@ -65,6 +69,7 @@ type Mux struct {
 	requests atomic.Uint64
 	unknown  *routeMetrics
 	cors     map[string]*preflight // by path pattern; written by Handle only
+	wrong    map[string]*otherMethod
 }
 
 // NewMux without routes. Add all routes before it serves.
@@ -81,7 +86,7 @@ func NewMux(cfg MuxConfig) (*Mux, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	m := &Mux{cfg: cfg, std: http.NewServeMux(), boot: strings.ToLower(rand.Text()[:8]) + "-", cors: map[string]*preflight{}}
+	m := &Mux{cfg: cfg, std: http.NewServeMux(), boot: strings.ToLower(rand.Text()[:8]) + "-", cors: map[string]*preflight{}, wrong: map[string]*otherMethod{}}
 	m.unknown = cfg.Metrics.route(cfg.Name, "unmatched")
 	if cfg.PerIP > 0 {
 		m.limits = newAddressLimits(cfg.PerIP, cfg.Burst)
@@ -127,6 +132,39 @@ func (m *Mux) Handle(r Route) {
 		m.preflight(r.Pattern)
 	}
 	m.std.Handle(r.Pattern, e)
+	if r.Refuse != nil {
+		m.otherMethods(r)
+	}
+}
+
+// otherMethod answers methods that a path does not have, where a route brings its own words.
+type otherMethod struct {
+	allow  []string
+	refuse func(w http.ResponseWriter, status int)
+}
+
+func (m *Mux) otherMethods(r Route) {
+	method, path, ok := strings.Cut(r.Pattern, " ")
+	if !ok {
+		panic(fmt.Sprintf("httpd: route %q with its own refusals must name its method", r.Pattern))
+	}
+	methods := []string{method}
+	if method == http.MethodGet {
+		methods = append(methods, http.MethodHead)
+	}
+	o := m.wrong[path]
+	if o == nil {
+		o = &otherMethod{refuse: r.Refuse, allow: []string{http.MethodOptions}}
+		m.wrong[path] = o
+		m.Handle(Route{Pattern: path, Handler: o, CORS: false})
+	}
+	o.allow = append(o.allow, methods...)
+	slices.Sort(o.allow)
+}
+
+func (o *otherMethod) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Allow", strings.Join(o.allow, ", "))
+	o.refuse(w, http.StatusMethodNotAllowed)
 }
 
 // HandleFunc is Handle for the plain case: default limits, no-store.
@@ -217,7 +255,11 @@ func (e *endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.ContentLength > e.MaxBody {
 		h.Set("Connection", "close") // what the client still sends is not read
-		WriteProblem(res, errTooLarge)
+		if e.Refuse != nil {
+			e.Refuse(res, http.StatusRequestEntityTooLarge)
+		} else {
+			WriteProblem(res, errTooLarge)
+		}
 		return
 	}
 	if r.ContentLength < 0 {

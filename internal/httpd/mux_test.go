@@ -412,3 +412,37 @@ func TestStream(t *testing.T) {
 		t.Errorf("%q %v", body, err)
 	}
 }
+
+// TestRefuse: a route with its own words uses them also for what its handler never sees.
+func TestRefuse(t *testing.T) {
+	m := newMux(t, httpd.MuxConfig{})
+	refuse := func(w http.ResponseWriter, status int) {
+		w.WriteHeader(status)
+		_, _ = fmt.Fprintf(w, "own words %d", status)
+	}
+	for _, pattern := range []string{"GET /own", "POST /own"} {
+		m.Handle(httpd.Route{Pattern: pattern, CORS: true, Refuse: refuse, Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})})
+	}
+	for _, row := range []struct {
+		method string
+		body   io.Reader
+		status int
+		words  string
+		allow  string
+	}{
+		{"PUT", nil, 405, "own words 405", "GET, HEAD, OPTIONS, POST"},
+		{"ODD", nil, 405, "own words 405", "GET, HEAD, OPTIONS, POST"},
+		{"POST", strings.NewReader(strings.Repeat("x", httpd.SmallBody+1)), 413, "own words 413", ""},
+		{"POST", nil, 200, "", ""},
+		{"HEAD", nil, 200, "", ""},
+		{"OPTIONS", nil, 204, "", ""},
+	} {
+		t.Run(row.method+" "+fmt.Sprint(row.status), func(t *testing.T) {
+			res := do(m, row.method, "/own", row.body)
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.StatusCode != row.status || string(body) != row.words || res.Header.Get("Allow") != row.allow {
+				t.Errorf("%d %q Allow %q %v", res.StatusCode, body, res.Header.Get("Allow"), err)
+			}
+		})
+	}
+}

@@ -171,6 +171,12 @@ func WriteError(w http.ResponseWriter, err error) *Error {
 	return e
 }
 
+// Refusal is what a server's middleware answers with at an endpoint of OAuth or OpenID4VC before its handler runs: code,
+// with the status that it chose (405, 413).
+func Refusal(code Code) func(w http.ResponseWriter, status int) {
+	return func(w http.ResponseWriter, status int) { WriteError(w, NewError(code, "").WithStatus(status)) }
+}
+
 // WriteResourceError is [WriteError] for endpoints that take an access token: 401 and 403 carry WWW-Authenticate with the
 // scheme the server wants (RFC 6750 3, RFC 9449 7.1).
 func WriteResourceError(w http.ResponseWriter, err error, want Scheme) *Error {

@@ -27,11 +27,13 @@ const (
 // routes is the whole public face. Everything that a browser wallet reads or posts has CORS.
 func (s *Server) routes() error {
 	for _, r := range []httpd.Route{
-		{Pattern: "POST /{tenant}/token", Handler: http.HandlerFunc(s.token), CORS: true},
-		{Pattern: "POST /{tenant}/nonce", Handler: http.HandlerFunc(s.nonce), CORS: true},
-		{Pattern: "POST /{tenant}/challenge", Handler: http.HandlerFunc(s.challenge), CORS: true},
-		{Pattern: "POST /{tenant}/credential", Handler: http.HandlerFunc(s.credential), CORS: true, MaxBody: 256 << 10},
-		{Pattern: "POST /{tenant}/notification", Handler: http.HandlerFunc(s.notification), CORS: true},
+		{Pattern: "POST /{tenant}/token", Handler: http.HandlerFunc(s.token), CORS: true, Refuse: oauth.Refusal(oauth.InvalidRequest)},
+		{Pattern: "POST /{tenant}/nonce", Handler: http.HandlerFunc(s.nonce), CORS: true, Refuse: oauth.Refusal(oauth.InvalidRequest)},
+		{Pattern: "POST /{tenant}/challenge", Handler: http.HandlerFunc(s.challenge), CORS: true, Refuse: oauth.Refusal(oauth.InvalidRequest)},
+		{Pattern: "POST /{tenant}/credential", Handler: http.HandlerFunc(s.credential), CORS: true, MaxBody: 256 << 10,
+			Refuse: oauth.Refusal(oauth.InvalidCredentialRequest)},
+		{Pattern: "POST /{tenant}/notification", Handler: http.HandlerFunc(s.notification), CORS: true,
+			Refuse: oauth.Refusal(oauth.InvalidNotificationRequest)},
 		{Pattern: "GET /{tenant}/offers/{ref}", Handler: http.HandlerFunc(s.offer), CORS: true},
 		{Pattern: "GET /{tenant}/status/records", Handler: http.HandlerFunc(s.statusRecords), CORS: true},
 		{Pattern: "GET /{tenant}/status/{list}", Handler: http.HandlerFunc(s.statusList), CORS: true},

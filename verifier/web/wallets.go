@@ -23,12 +23,13 @@ func (s *Server) wallets() error {
 		return err
 	}
 	s.public.Handle(httpd.Route{Pattern: "GET /health", Handler: httpd.Health(s.health)})
+	refuse := oauth.Refusal(oauth.InvalidRequest)
 	for tenant, prefix := range prefixes {
 		e := endpoint{Server: s, tenant: tenant}
-		s.public.Handle(httpd.Route{Pattern: "GET " + prefix + "/request/{handle}", Handler: http.HandlerFunc(e.get), CORS: true})
-		s.public.Handle(httpd.Route{Pattern: "POST " + prefix + "/request/{handle}", Handler: http.HandlerFunc(e.post), CORS: true})
+		s.public.Handle(httpd.Route{Pattern: "GET " + prefix + "/request/{handle}", Handler: http.HandlerFunc(e.get), CORS: true, Refuse: refuse})
+		s.public.Handle(httpd.Route{Pattern: "POST " + prefix + "/request/{handle}", Handler: http.HandlerFunc(e.post), CORS: true, Refuse: refuse})
 		s.public.Handle(httpd.Route{Pattern: "POST " + prefix + "/response", Handler: http.HandlerFunc(e.response), CORS: true,
-			MaxBody: int64(oid4vp.ResponseLimits().Body)})
+			MaxBody: int64(oid4vp.ResponseLimits().Body), Refuse: refuse})
 	}
 	return nil
 }
