@@ -158,20 +158,23 @@ func (w *consortium) rounds() {
 	}
 }
 
-// emergencies: one of Seoul's accreditation that a proposal confirms, one of a key of the bank that still runs.
+// stop is an emergency of two members.
+func (w *consortium) stop(d registry.DID, body registry.EmergencyBody) {
+	w.t.Helper()
+	body.At = w.Time.Unix()
+	w.Must(w.Op(registry.Operation{DID: d, Body: &body}, chaintest.Member(0), chaintest.Member(2)))
+}
+
+// emergencies: one of Seoul's accreditation that a proposal confirms, one of a key of the bank that lapses.
 func (w *consortium) emergencies() {
-	stop := func(d registry.DID, body registry.EmergencyBody) {
-		body.At = w.Time.Unix()
-		w.Must(w.Op(registry.Operation{DID: d, Body: &body}, chaintest.Member(0), chaintest.Member(2)))
-	}
-	stop(w.seoul.DID, registry.EmergencyBody{Type: w.youth, N: 1})
+	w.stop(w.seoul.DID, registry.EmergencyBody{Type: w.youth, N: 1})
 	fact, _, err := w.Machine.Accreditation(w.seoul.DID, w.youth, 1)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	w.decide(registry.Operation{DID: w.seoul.DID, Seq: fact.Seq + 1, Prev: registry.HashOfDigest(fact.Head), Body: &registry.SuspendBody{Type: w.youth, N: 1}}, 1, 0, 3)
 	_, w.suspended, _ = w.Machine.Accreditation(w.seoul.DID, w.youth, 1)
-	stop(w.bank.DID, registry.EmergencyBody{Key: chaintest.AuthenticationID})
+	w.stop(w.bank.DID, registry.EmergencyBody{Key: chaintest.AuthenticationID})
 	w.pass(time.Hour)
 }
 
@@ -212,6 +215,7 @@ func (w *consortium) open() {
 	w.Must(w.Vote(3, n, false))
 	propose(2, registry.Operation{Body: &registry.ThresholdBody{K: 4}})
 	w.pass(time.Hour)
+	w.stop(w.mois.DID, registry.EmergencyBody{Key: chaintest.AuthenticationID})
 	w.epoch(w.mois, "k2", 41, 24*time.Hour)
 	w.epoch(w.seoul, chaintest.AssertionID, 7, time.Second)
 	w.Chain.Pass(30)

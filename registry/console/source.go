@@ -142,6 +142,7 @@ type Block struct {
 
 // Contents of a block.
 type Contents struct {
+	Closed     []Proposal // executed, failed, rejected, expired in it; known even when it is pruned
 	Operations []Done
 	More       int  // operations beyond those
 	Claims     bool // claims of rounds stand in it too: they are never shown

@@ -63,14 +63,19 @@ const maxDone = 200
 
 // Contents implements Archive.
 func (s *ChainSource) Contents(_ context.Context, height uint64) (Contents, error) {
+	closed, err := s.closedAt(height)
+	if err != nil {
+		return Contents{}, err
+	}
+	out := Contents{Closed: closed}
 	txs, err := s.cfg.Transactions(height)
 	if errors.Is(err, registry.ErrNotFound) || errors.Is(err, node.ErrTooHigh) {
-		return Contents{Pruned: true}, nil
+		out.Pruned = true
+		return out, nil
 	}
 	if err != nil {
 		return Contents{}, unavailable(err)
 	}
-	var out Contents
 	for _, raw := range txs {
 		tx, err := registry.ParseTransaction(raw, s.cfg.Network)
 		if err != nil {

@@ -17,6 +17,8 @@ type motions struct {
 	read   uint64                     // proposals known
 	byHash map[[32]byte][]uint64      // :: digest of the payload -> proposals of it
 	byKind map[registry.Kind][]uint64 // :: kinds of which the leaf does not name its operation
+	open   []uint64                   // not closed when they were read
+	closed map[uint64][]uint64        // :: height -> proposals that it closed
 }
 
 // motion is a proposal as its newest leaf has it.
@@ -33,25 +35,69 @@ func (s *ChainSource) count() (registry.ProposalsFact, error) {
 	return all, err
 }
 
-// learn reads the proposals that came since.
+// learn reads the proposals that came since, and again those that were not closed.
 func (s *ChainSource) learn() error {
 	all, err := s.count()
+	if err != nil {
+		return err
+	}
 	m := &s.motions
-	for ; err == nil && m.read < all.Count; m.read++ {
-		var fact registry.ProposalFact
-		if fact, err = s.motion(m.read + 1); err != nil {
-			break
+	if m.byHash == nil {
+		m.byHash, m.byKind, m.closed = map[[32]byte][]uint64{}, map[registry.Kind][]uint64{}, map[uint64][]uint64{}
+	}
+	waiting := m.open
+	m.open = nil
+	for _, n := range waiting {
+		fact, err := s.motion(n)
+		if err != nil {
+			m.open = waiting
+			return err
 		}
-		if m.byHash == nil {
-			m.byHash, m.byKind = map[[32]byte][]uint64{}, map[registry.Kind][]uint64{}
+		m.settle(n, &fact)
+	}
+	for ; m.read < all.Count; m.read++ {
+		n := m.read + 1
+		fact, err := s.motion(n)
+		if err != nil {
+			return err
 		}
-		m.byHash[fact.Hash] = append(m.byHash[fact.Hash], m.read+1)
+		m.byHash[fact.Hash] = append(m.byHash[fact.Hash], n)
 		switch fact.Kind {
 		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold:
-			m.byKind[fact.Kind] = append(m.byKind[fact.Kind], m.read+1)
+			m.byKind[fact.Kind] = append(m.byKind[fact.Kind], n)
+		}
+		m.settle(n, &fact)
+	}
+	return nil
+}
+
+func (m *motions) settle(n uint64, fact *registry.ProposalFact) {
+	if fact.Closed == 0 {
+		m.open = append(m.open, n)
+	} else {
+		m.closed[fact.Closed] = append(m.closed[fact.Closed], n)
+	}
+}
+
+// closedAt are the proposals that a block closed.
+func (s *ChainSource) closedAt(height uint64) ([]Proposal, error) {
+	s.motions.mu.Lock()
+	err := s.learn()
+	ns := slices.Clone(s.motions.closed[height])
+	s.motions.mu.Unlock()
+	var out []Proposal
+	for _, n := range ns {
+		if err != nil {
+			break
+		}
+		var fact registry.ProposalFact
+		if fact, err = s.motion(n); err == nil {
+			var p Proposal
+			p, err = s.proposal(n, &fact)
+			out = append(out, p)
 		}
 	}
-	return err
+	return out, err
 }
 
 // decided names the proposals among candidates that were executed at a height; 0: at any.
