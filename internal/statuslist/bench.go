@@ -28,7 +28,7 @@ func BenchCases() []bench.Case {
 		{Name: "status/decode", New: func() (*bench.Loops, error) { return benchDecode(1_000_000, 8) }, Allocs: bench.AtMost(42)},
 		{Name: "status/decode/10m", New: func() (*bench.Loops, error) { return benchDecode(10_000_000, 2) }, Full: true},
 		{Name: "status/lookup", New: func() (*bench.Loops, error) { return benchLookup(10_000_000) }, Allocs: bench.AtMost(0)},
-		{Name: "status/publish-one", New: func() (*bench.Loops, error) { return benchPublish(10_000_000) }},
+		{Name: "status/publish-one", New: func() (*bench.Loops, error) { return benchPublish(10_000_000) }, Allocs: bench.AtMost(56)},
 		bench.Scaling{Name: "scaling/status-decode", Sizes: []int{100_000, 1_000_000}, Full: []int{10_000_000}, Exponent: 1.1,
 			New: func(n int) (*bench.Loops, error) { return benchDecode(uint64(n), 2) }}.Case(),
 		bench.Scaling{Name: "scaling/status-lookup", Sizes: []int{10_000, 1_000_000, 10_000_000}, Exponent: bench.Growth(3, 1e3),

@@ -32,7 +32,7 @@ import (
 // provable_ms to the header that proves it. The floor is the same on the engine's example.
 //
 // registry/catch-up: from an empty home to a node that runs, by state sync of so many DIDs; ns_op is CPU time a
-// DID, the floor is the SHA-256 of the snapshot's bytes. It also tells the bytes of state a DID.
+// DID, the floor is what has to be hashed. It also tells the bytes of state a DID.
 //
 // scaling/write: one operation on disk among 10,000 and among 1,000,000 DIDs.
 func BenchCases() []bench.Case {

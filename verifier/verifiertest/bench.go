@@ -27,7 +27,7 @@ import (
 func BenchCases() []bench.Case {
 	return []bench.Case{
 		{Name: "oid4vp/direct_post.jwt-e2e", New: benchFlow},
-		{Name: "oid4vp/judge", New: benchJudge},
+		{Name: "oid4vp/judge", New: benchJudge, Allocs: bench.AtMost(168)},
 	}
 }
 

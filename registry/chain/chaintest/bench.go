@@ -37,8 +37,8 @@ func BenchCases() []bench.Case {
 		return func() (*bench.Loops, error) { return proofLoops(n) }
 	}
 	cases := []bench.Case{
-		{Name: "stapled/offline-verify", New: stapled(4, false), Allocs: bench.AtMost(200)},
-		{Name: "stapled/offline-verify/cached", New: stapled(4, true), Allocs: bench.AtMost(200)},
+		{Name: "stapled/offline-verify", New: stapled(4, false), Allocs: bench.AtMost(120)},
+		{Name: "stapled/offline-verify/cached", New: stapled(4, true), Allocs: bench.AtMost(120)},
 		{Name: "stapled/offline-verify/1", New: stapled(1, false), Long: true},
 		{Name: "stapled/offline-verify/20", New: stapled(20, false), Long: true},
 		{Name: "stapled/offline-verify/100", New: stapled(100, false), Long: true},
