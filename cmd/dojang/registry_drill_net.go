@@ -10,9 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/dojang-id/dojang/registry/chain"
 	"github.com/dojang-id/dojang/registry/drill"
@@ -24,7 +28,8 @@ type drillNetwork struct {
 	e     *env
 	dir   string
 	self  string
-	apart *namespaces // nil: loopback
+	apart *namespaces  // nil: loopback
+	links *drill.Links // on loopback, the wires between them
 	nodes []*drillNode
 }
 
@@ -50,7 +55,7 @@ func newDrillNetwork(e *env, cfg drillNetworkConfig) (*drillNetwork, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &drillNetwork{e: e, dir: cfg.dir, self: self}
+	n := &drillNetwork{e: e, dir: cfg.dir, self: self, links: drill.NewLinks()}
 	if cfg.apart {
 		if n.apart, err = newNamespaces(e.ctx, cfg.validators); err != nil {
 			return nil, err
@@ -95,12 +100,47 @@ func (n *drillNetwork) found(validators int) error {
 	if err := genesis.Run(quiet); err != nil {
 		return err
 	}
-	for _, d := range n.nodes {
+	for i, d := range n.nodes {
 		if err := d.home.adopt(genesis.Out); err != nil {
 			return err
 		}
+		if n.apart == nil {
+			if err := n.wire(i); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+// wire has a node reach the others over wires that can be cut. Only where it finds them changes.
+func (n *drillNetwork) wire(i int) error {
+	file, err := n.nodes[i].home.readNetwork()
+	if err != nil {
+		return err
+	}
+	for k, c := range file.Cards {
+		id, address, _ := strings.Cut(c.Peer, "@")
+		to := slices.IndexFunc(n.nodes, func(d *drillNode) bool { return d.host == hostOf(address) })
+		if to < 0 || to == i {
+			continue
+		}
+		wire, err := n.links.Wire(i, to, address)
+		if err != nil {
+			return err
+		}
+		file.Cards[k].Peer = id + "@" + wire
+	}
+	raw, err := json.Marshal(file, json.Deterministic(true))
+	if err != nil {
+		return err
+	}
+	return writeFile(n.nodes[i].home.path("network.json"), raw)
+}
+
+func hostOf(address string) string {
+	host, _, _ := net.SplitHostPort(address)
+	return host
 }
 
 // consecutivePorts finds the first of so many ports that are free on every host.
@@ -230,11 +270,12 @@ func (d *drillNode) end(sig syscall.Signal) error {
 
 func (n *drillNetwork) Resume(i int) error { return n.nodes[i].cmd.Process.Signal(syscall.SIGCONT) }
 
-func (n *drillNetwork) Part(away []int) error {
-	if n.apart == nil {
-		return drill.ErrNotPermitted
+func (n *drillNetwork) Part(away []int, way drill.Way) error {
+	if n.apart != nil {
+		return n.apart.part(away, way)
 	}
-	return n.apart.part(away)
+	n.links.Cut(func(from, to int) bool { return way.Cuts(away, from, to) })
+	return nil
 }
 
 func (n *drillNetwork) Replay(i int) (drill.Replayed, error) {
@@ -251,8 +292,9 @@ func (n *drillNetwork) close() error {
 			_ = d.alive.Close()
 		}
 	}
+	err := n.links.Close()
 	if n.apart != nil {
-		return n.apart.close()
+		err = errors.Join(err, n.apart.close())
 	}
-	return nil
+	return err
 }

@@ -18,6 +18,7 @@ type namespaces struct {
 	prefix string // of all names, at most 9 bytes: an interface's name has 15
 	net    string // first three numbers of the addresses
 	count  int
+	oneWay bool // neighbours are bent
 }
 
 // newNamespaces needs the right to administer networks. Error: drill.ErrNotPermitted.
@@ -54,15 +55,41 @@ func (n *namespaces) make(ctx context.Context) error {
 	return nil
 }
 
-// part hangs the named nodes on the second bridge, all others on the first.
-func (n *namespaces) part(away []int) error {
+// part hangs the named nodes on the second bridge, all others on the first; in one direction only, it lets those who speak
+// believe in a network card that nobody has.
+func (n *namespaces) part(away []int, way drill.Way) error {
+	if way != drill.BothWays || n.oneWay {
+		if err := n.bend(away, way); err != nil {
+			return err
+		}
+		n.oneWay = way != drill.BothWays
+	}
 	for i := range n.count {
 		bridge := n.prefix + "a"
-		if slices.Contains(away, i) {
+		if way == drill.BothWays && slices.Contains(away, i) {
 			bridge = n.prefix + "b"
 		}
 		if err := ip(context.Background(), "link", "set", n.link(i), "master", bridge); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// bend tells nodes where others are, so that what is cut goes nowhere.
+func (n *namespaces) bend(away []int, way drill.Way) error {
+	for from := range n.count {
+		for to := range n.count {
+			step := []string{"-n", n.name(from), "neigh", "flush", "to", n.address(to), "nud", "permanent", "dev", "eth0"}
+			if way != drill.BothWays && way.Cuts(away, from, to) {
+				step = []string{"-n", n.name(from), "neigh", "replace", n.address(to), "lladdr", "02:00:00:00:00:01", "nud", "permanent", "dev", "eth0"}
+			}
+			if from == to {
+				continue
+			}
+			if err := ip(context.Background(), step...); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -24,8 +24,24 @@ const (
 	Kill      = "kill"      // SIGKILL, started again after a while
 	Pause     = "pause"     // SIGSTOP for Config.Hold, then SIGCONT
 	Restart   = "restart"   // SIGTERM, started again at once
-	Partition = "partition" // the network falls apart for Config.Hold: one node, two halves, or one node that flaps
+	Partition = "partition" // the network falls apart for Config.Hold: at once, every other second, or in one direction
 )
+
+// A Way says which direction a partition takes.
+type Way int
+
+// Ways of a partition.
+const (
+	BothWays Way = iota
+	Mute         // what those who are away say is lost; they hear the others
+	Deaf         // those who are away hear nothing; the others hear them
+)
+
+// Cuts reports whether a partition that takes nodes away loses what one node says to another.
+func (w Way) Cuts(away []int, from, to int) bool {
+	f, t := slices.Contains(away, from), slices.Contains(away, to)
+	return f != t && (w == BothWays || f == (w == Mute))
+}
 
 // A Network is the processes of the drill. Nodes count from 0. Methods return when the fault is in place.
 type Network interface {
@@ -35,9 +51,8 @@ type Network interface {
 	// Fault applies Kill, Pause or Restart (the ending half of it) to a node; Start or Resume undoes it.
 	Fault(kind string, i int) error
 	Resume(i int) error
-	// Part separates the named nodes from the others; nobody: all are together again. ErrNotPermitted where the system
-	// refuses.
-	Part(away []int) error
+	// Part separates the named nodes from the others; nobody: all are together again.
+	Part(away []int, way Way) error
 	// Replay executes all blocks of a stopped node on an empty state.
 	Replay(i int) (Replayed, error)
 }
@@ -48,8 +63,8 @@ type Replayed struct {
 	AppHash []byte
 }
 
-// ErrNotPermitted: partitions need network namespaces, and this system does not let us make them.
-var ErrNotPermitted = errors.New("drill: partitions are not permitted here")
+// ErrNotPermitted: this system does not let us make network namespaces.
+var ErrNotPermitted = errors.New("drill: network namespaces are not permitted here")
 
 // Config of a Run.
 type Config struct {
@@ -225,14 +240,19 @@ func (d *drill) inject(ctx context.Context, kind string) error {
 	return d.healed(ctx)
 }
 
-// part takes nodes away from the others, for a while or every second.
+// part takes nodes away from the others: for a while, every other second, or in one direction only.
 func (d *drill) part(ctx context.Context, away []int) error {
-	flaps := 1
-	if d.random.IntN(3) == 0 {
+	flaps, way := 1, BothWays
+	switch d.random.IntN(6) {
+	case 0, 1:
 		flaps = max(1, int(d.cfg.Hold/(2*time.Second)))
+	case 2:
+		way = Mute
+	case 3:
+		way = Deaf
 	}
 	for range flaps {
-		if err := d.cfg.Network.Part(away); err != nil {
+		if err := d.cfg.Network.Part(away, way); err != nil {
 			return err
 		}
 		if flaps == 1 {
@@ -242,7 +262,7 @@ func (d *drill) part(ctx context.Context, away []int) error {
 		} else if !sleep(ctx, time.Second) {
 			return ctx.Err()
 		}
-		if err := d.cfg.Network.Part(nil); err != nil {
+		if err := d.cfg.Network.Part(nil, BothWays); err != nil {
 			return err
 		}
 		if flaps > 1 && !sleep(ctx, time.Second) {
