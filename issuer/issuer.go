@@ -78,6 +78,9 @@ type Tenant struct {
 	KeyID        string   // fragment of the DID URL of Key
 	X5C          [][]byte // DER, leaf first, without the root
 	Anchor       Anchor
+	// Chain shows what others published for this tenant: its second status operator, or itself before a database was restored.
+	// nil: nobody ever does.
+	Chain StatusChain
 	// Attestation says what is asked of wallets at the token endpoint.
 	Attestation AttestationPolicy
 	// WalletKey answers which key may have signed a wallet attestation; nil trusts none.

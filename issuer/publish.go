@@ -103,14 +103,21 @@ func (is *Issuer) pace(ctx context.Context, last Publication) error {
 
 // publishNext signs every list of the tenant, records and serves them, then anchors the epoch.
 func (is *Issuer) publishNext(ctx context.Context, t *tenant, b *board, last Publication) (Publication, error) {
+	newest, err := is.adopt(ctx, t, last)
+	if err != nil {
+		return Publication{}, err
+	}
 	if err := is.refresh(ctx, t, b); err != nil {
 		return Publication{}, err
 	}
-	p := Publication{Tenant: t.ID, Sequence: last.Sequence + 1, IssuedAt: is.now().Truncate(time.Second), Covers: b.covers}
+	p := Publication{Tenant: t.ID, Sequence: max(last.Sequence, newest.Sequence) + 1, IssuedAt: is.now().Truncate(time.Second), Covers: b.covers}
 	// K09: iat never goes back. One that was never anchored because a clock was far ahead binds nobody: nodes and verifiers
 	// have not seen it, and waiting for it would hold every revocation until then.
 	ahead := last.Height == 0 && last.IssuedAt.After(p.IssuedAt.Add(chainAhead))
 	if next := last.IssuedAt.Add(time.Second); last.Sequence > 0 && !ahead && p.IssuedAt.Before(next) {
+		p.IssuedAt = next
+	}
+	if next := newest.IssuedAt.Add(time.Second); newest.Sequence > 0 && p.IssuedAt.Before(next) {
 		p.IssuedAt = next
 	}
 	p.NextUpdate = p.IssuedAt.Add(3 * is.cfg.Heartbeat)

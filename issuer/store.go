@@ -155,6 +155,8 @@ type StatusStore interface {
 	Lists(ctx context.Context, tenant string) ([]ListInfo, error)
 	// AddList opens a list; ErrNotCurrent when its number exists.
 	AddList(ctx context.Context, tenant string, l ListInfo) error
+	// Adopt takes over, in one transaction, what somebody else published as worse, and returns how many credentials changed.
+	Adopt(ctx context.Context, tenant string, a Adoption) (changed int, err error)
 	// Taken calls each with every index of a list that an intent holds, burned ones too.
 	Taken(ctx context.Context, tenant string, list uint64, each func(index uint64)) error
 	PublicationStore

@@ -71,7 +71,7 @@ func (eco *ecosystem) openIssuer(ctx context.Context) (*issuer.Issuer, *store.St
 	for _, a := range eco.agencies {
 		t := issuer.Tenant{
 			ID: a.organisation.name, DID: a.did, Name: a.name, Authority: a.authority, Jurisdiction: a.jurisdiction,
-			Key: a.signer, KeyID: a.kid, X5C: a.chain, WalletKey: eco.walletKey(ctx, tracker),
+			Key: a.signer, KeyID: a.kid, X5C: a.chain, WalletKey: eco.walletKey(ctx, tracker), Chain: tracker,
 			Anchor: issuer.RegistryAnchor{Submitter: tracker, Network: demoNetwork.name, ChainID: demoNetwork.chainID, Signer: a.signer, KeyID: a.kid},
 		}
 		for _, typ := range a.types {

@@ -180,3 +180,20 @@ func SameLists(base, now []Record) bool {
 
 // Equal reports whether two lists say the same.
 func (v Values) Equal(o Values) bool { return v.bits == o.bits && bytes.Equal(v.raw, o.raw) }
+
+// Differences calls each with every entry that two lists of one length say differently.
+func Differences(before, after Values, each func(idx uint64, before, after Status)) {
+	for at := range min(len(before.raw), len(after.raw)) {
+		if before.raw[at] == after.raw[at] {
+			continue
+		}
+		for n := range uint64(1) << before.log {
+			idx := uint64(at)<<before.log + n
+			b, _ := before.Status(idx) //nolint:errcheck // within both
+			a, _ := after.Status(idx)  //nolint:errcheck // within both
+			if a != b {
+				each(idx, b, a)
+			}
+		}
+	}
+}

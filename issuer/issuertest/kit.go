@@ -130,6 +130,13 @@ func (c *Chain) Fail(err error) {
 	c.fail = err
 }
 
+// Put is an epoch that somebody else anchors.
+func (c *Chain) Put(e registry.StatusEpoch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.epochs = append(c.epochs, e)
+}
+
 // Epochs taken so far.
 func (c *Chain) Epochs() []registry.StatusEpoch {
 	c.mu.Lock()

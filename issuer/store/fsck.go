@@ -2,13 +2,8 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
-
-	"github.com/go-json-experiment/json"
 
 	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/internal/statuslist"
@@ -97,7 +92,7 @@ func (s *Store) Invariants(ctx context.Context) ([]issuer.Row, error) {
 type servedList struct {
 	tenant                         string
 	list, sequence, length, newest int64
-	token, record                  []byte
+	token, cwt, record             []byte
 }
 
 // published checks what is served: I5, every covered change is in the list; I6, list, record and epoch agree.
@@ -114,8 +109,8 @@ func published(tx *sqldb.Tx) (i5, i6 issuer.Row, err error) {
 		var l servedList
 		served = append(served, l)
 		p := &served[len(served)-1]
-		return scan(&p.tenant, &p.list, &p.sequence, &p.length, &p.newest, &p.token, &p.record)
-	}, `SELECT d.tenant, d.list, d.sequence, s.length, (SELECT MAX(p.sequence) FROM publications p WHERE p.tenant = d.tenant), d.token, d.record
+		return scan(&p.tenant, &p.list, &p.sequence, &p.length, &p.newest, &p.token, &p.cwt, &p.record)
+	}, `SELECT d.tenant, d.list, d.sequence, s.length, (SELECT MAX(p.sequence) FROM publications p WHERE p.tenant = d.tenant), d.token, d.cwt, d.record
 		FROM published_lists d JOIN status_lists s ON s.tenant = d.tenant AND s.list = d.list ORDER BY d.tenant, d.list`)
 	if err != nil {
 		return i5, i6, err
@@ -133,46 +128,22 @@ func published(tx *sqldb.Tx) (i5, i6 issuer.Row, err error) {
 	return i5, i6, nil
 }
 
-// values reads the token as the record vouches for it: digest of the bytes, root of the values. The signature is not
+// values reads the tokens as the record vouches for them: digest of the bytes, root of the values. The signature is not
 // looked at: a store knows no keys.
 func (l servedList) values() (statuslist.Values, error) {
 	rec, err := statuslist.ParseRecord(l.record)
 	if err != nil {
 		return statuslist.Values{}, err
 	}
-	if sha256.Sum256(l.token) != rec.Tokens.JWT || int64(rec.Length) != l.length {
-		return statuslist.Values{}, errors.New("store: record and token differ")
+	if int64(rec.Length) != l.length || (l.cwt == nil) != (rec.Tokens.CWT == [32]byte{}) {
+		return statuslist.Values{}, errors.New("store: record and list differ")
 	}
-	parts := strings.Split(string(l.token), ".")
-	if len(parts) != 3 {
-		return statuslist.Values{}, errors.New("store: token is not a JWT")
+	if l.cwt != nil {
+		if _, err := rec.Read(statuslist.MediaTypeCWT, l.cwt); err != nil {
+			return statuslist.Values{}, err
+		}
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
-	if err != nil {
-		return statuslist.Values{}, err
-	}
-	var claims struct {
-		List struct {
-			Bits int    `json:"bits"`
-			Lst  string `json:"lst"`
-		} `json:"status_list"`
-	}
-	if err := json.Unmarshal(raw, &claims); err != nil {
-		return statuslist.Values{}, err
-	}
-	packed, err := base64.RawURLEncoding.DecodeString(claims.List.Lst)
-	if err != nil {
-		return statuslist.Values{}, err
-	}
-	bytes, err := statuslist.Inflate(packed, statuslist.Limits{})
-	if err != nil {
-		return statuslist.Values{}, err
-	}
-	v, err := statuslist.NewValues(claims.List.Bits, bytes)
-	if err != nil {
-		return statuslist.Values{}, err
-	}
-	return v, rec.CheckValues(v)
+	return rec.Read(statuslist.MediaTypeJWT, l.token)
 }
 
 // compare looks at every copy on the list whose credential has not changed after the epoch.
@@ -190,5 +161,7 @@ func (l servedList) compare(tx *sqldb.Tx, v statuslist.Values, i5 *issuer.Row) e
 		}
 		return nil
 	}, `SELECT p.idx, c.state FROM copies p JOIN credentials c ON c.id = p.credential JOIN publications b ON b.tenant = p.tenant AND b.sequence = ?
-		WHERE p.tenant = ? AND p.list = ? AND c.change_no <= b.covers`, l.sequence, l.tenant, l.list)
+		WHERE p.tenant = ? AND p.list = ? AND c.change_no <= b.covers
+		UNION ALL SELECT a.idx, a.state FROM adopted a JOIN publications b ON b.tenant = a.tenant AND b.sequence = ?
+		WHERE a.tenant = ? AND a.list = ? AND a.change_no <= b.covers`, l.sequence, l.tenant, l.list, l.sequence, l.tenant, l.list)
 }

@@ -68,6 +68,53 @@ func (s *Store) AddList(ctx context.Context, tenant string, l issuer.ListInfo) e
 	})
 }
 
+// Adopt implements issuer.StatusStore.
+func (s *Store) Adopt(ctx context.Context, tenant string, a issuer.Adoption) (changed int, err error) {
+	err = s.db.Write(ctx, func(tx *sqldb.Tx) error {
+		var number int64 // one change for all of it
+		for _, f := range a.Flips {
+			if number == 0 {
+				err := tx.QueryRow(`INSERT INTO tenants (id, change_no) VALUES (?, 1) ON CONFLICT (id) DO UPDATE SET change_no = tenants.change_no + 1 RETURNING change_no`, tenant).Scan(&number)
+				if err != nil {
+					return err
+				}
+			}
+			did, err := s.adoptOne(tx, tenant, f, a, number)
+			if err != nil {
+				return err
+			}
+			if did {
+				changed++
+			}
+		}
+		return nil
+	})
+	return changed, err
+}
+
+func (s *Store) adoptOne(tx *sqldb.Tx, tenant string, f issuer.Flip, a issuer.Adoption, number int64) (changed bool, err error) {
+	c, err := oneCredential(tx.LockRow(`SELECT `+credentialColumns+` FROM credentials c JOIN copies p ON p.credential = c.id WHERE p.tenant = ? AND p.list = ? AND p.idx = ?`,
+		tenant, int64(f.List), int64(f.Index)))
+	if errors.Is(err, issuer.ErrNotFound) {
+		_, err := tx.Exec(`INSERT INTO adopted (tenant, list, idx, state, change_no) VALUES (?, ?, ?, ?, ?)
+			ON CONFLICT (tenant, list, idx) DO UPDATE SET state = excluded.state, change_no = excluded.change_no`, tenant, int64(f.List), int64(f.Index), string(f.State), number)
+		return false, err
+	}
+	if err != nil {
+		return false, err
+	}
+	to, worse := a.Decide(c.State, f.State)
+	if !worse {
+		return false, nil
+	}
+	if _, err := tx.Exec(`UPDATE credentials SET state = ?, change_no = ? WHERE id = ?`, string(to), number, c.ID); err != nil {
+		return false, err
+	}
+	entry := a.Entry
+	entry.Object = c.ID
+	return true, s.audit.Append(tx, entry)
+}
+
 // Taken implements issuer.StatusStore.
 func (s *Store) Taken(ctx context.Context, tenant string, list uint64, each func(uint64)) error {
 	return s.db.Read(ctx, func(tx *sqldb.Tx) error {
@@ -78,7 +125,7 @@ func (s *Store) Taken(ctx context.Context, tenant string, list uint64, each func
 			}
 			each(uint64(idx))
 			return nil
-		}, `SELECT idx FROM copies WHERE tenant = ? AND list = ?`, tenant, int64(list))
+		}, `SELECT idx FROM copies WHERE tenant = ? AND list = ? UNION SELECT idx FROM adopted WHERE tenant = ? AND list = ?`, tenant, int64(list), tenant, int64(list))
 	})
 }
 
@@ -100,7 +147,8 @@ func (s *Store) Changes(ctx context.Context, tenant string, since int64, each fu
 			}
 			each(issuer.Flip{List: uint64(list), Index: uint64(idx), State: issuer.State(state)})
 			return nil
-		}, `SELECT p.list, p.idx, c.state FROM credentials c JOIN copies p ON p.credential = c.id WHERE c.tenant = ? AND c.change_no > ?`, tenant, since)
+		}, `SELECT p.list, p.idx, c.state FROM credentials c JOIN copies p ON p.credential = c.id WHERE c.tenant = ? AND c.change_no > ?
+			UNION ALL SELECT list, idx, state FROM adopted WHERE tenant = ? AND change_no > ?`, tenant, since, tenant, since)
 	})
 	return newest, err
 }
