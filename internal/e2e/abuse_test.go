@@ -111,7 +111,7 @@ func (a *abuse) replays(t *testing.T) {
 		if status, _ := a.answer(one, "resident", text); status != http.StatusOK {
 			t.Fatalf("the first answer: %d", status)
 		}
-		a.refused(t, two, text, "HOLDER_BINDING_FAILED")
+		a.refused(t, two, text, "NONCE_REPLAY")
 	})
 	a.run(t, "AC-19 e: a presentation that another verifier forwards", func(t *testing.T) {
 		naru := a.open("Naru", map[string][]string{residentVCT: {"age_over_19"}}, "INSURANCE-ACT-1")
