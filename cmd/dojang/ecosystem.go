@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/audit"
@@ -32,7 +33,9 @@ type ecosystem struct {
 
 	light *light.Client     // of the demo itself, for founding and for the story
 	known registry.Resolver // as the verifier sees the chain
-	dials *dialCounter      // requests that a judgement sends to parts that can be stopped
+	// caughtUp says why the verifier does not have the newest status lists; nil when it has.
+	caughtUp func(context.Context) error
+	dials    *dialCounter // requests that a judgement sends to parts that can be stopped
 
 	registry, status, issuer, verifier, walletAPI part
 	tokens                                        map[string]string // party → management token
@@ -226,25 +229,28 @@ var demoPeople = []person{
 	{"han-gaon", "한가온"}, {"lee-seori", "이서리"}, {"park-nuri", "박누리"}, {"no-eulchan", "노을찬"}, {"seo-haru", "서하루"}, {"choi-dasom", "최다솜"},
 }
 
-// settle waits until the verifier has heard of a tenant's status epoch: by its own schedule, within two seconds where it
-// reaches a node. Scripts may present right after a revocation then.
+// settle waits until the verifier has heard of a tenant's status epoch and has the lists of it: by its own schedule, within
+// two seconds where it reaches a node that is not busy. Scripts may present right after a revocation then.
 func (eco *ecosystem) settle(ctx context.Context, tenant string, sequence uint64) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
-	for _, a := range eco.agencies {
-		for a.organisation.name == tenant {
-			epoch, _, err := eco.known.StatusEpoch(ctx, a.did)
-			if err == nil && epoch.Sequence >= sequence {
+	i := slices.IndexFunc(eco.agencies, func(a *agency) bool { return a.organisation.name == tenant })
+	if i < 0 {
+		return fmt.Errorf("no tenant %s", tenant)
+	}
+	for {
+		epoch, _, err := eco.known.StatusEpoch(ctx, eco.agencies[i].did)
+		if err == nil && epoch.Sequence >= sequence {
+			if err = eco.caughtUp(ctx); err == nil {
 				return nil
 			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("the verifier has not heard of epoch %d: %w", sequence, errors.Join(err, ctx.Err()))
-			case <-time.After(20 * time.Millisecond):
-			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the verifier does not have epoch %d: %w", sequence, errors.Join(err, ctx.Err()))
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("no tenant %s", tenant)
 }
 
 // wallet opens a person's wallet of the story.

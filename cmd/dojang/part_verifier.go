@@ -47,6 +47,7 @@ func (eco *ecosystem) startVerifier(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	eco.caughtUp = func(ctx context.Context) error { return v.Refresh(ctx, eco.clock.Now()) }
 	desk, st, err := eco.desk(ctx, v, tracker)
 	if err != nil {
 		return err

@@ -422,7 +422,7 @@ func (n *Node) admits(ctx context.Context, r *running) error {
 	if n.member == "" {
 		return ErrNotAdmitting
 	}
-	deadline := time.Now().Add(min(max(3*n.Heartbeat(), 2*time.Second), 5*time.Second))
+	deadline := time.Now().Add(5 * time.Second)
 	for {
 		r.watchMu.Lock()
 		next := r.watch
@@ -452,7 +452,7 @@ const clockDrift = 10 * time.Second
 // fresh reports whether an operation that is taken now gets a time after its submission.
 func (n *Node) fresh(header time.Time) bool {
 	age := n.cfg.Now().Sub(header)
-	return age <= 2*n.Heartbeat() && age > -clockDrift
+	return age <= max(2*n.Heartbeat(), time.Second) && age > -clockDrift // below a second a busy machine is no pause
 }
 
 func peerIDs(peers []string) []string {
