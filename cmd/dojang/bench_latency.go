@@ -22,7 +22,7 @@ const (
 // times that do not wait for those before, and p50 and p99 count from those times. ns_op is CPU time of the process for
 // one flow, the floor its curve arithmetic, per_s the flows a second that were asked for.
 func underLoad(ctx context.Context, o bench.Options) (bench.Row, error) {
-	each := 2 * time.Second
+	each := time.Second
 	if o.Full {
 		each = 12 * time.Second
 	}

@@ -123,7 +123,7 @@ func (s *loadedSource) VerifiedBlock(_ context.Context, height uint64) ([]byte, 
 
 // benchSource runs a network of one DID, takes its snapshot, and enlarges it. The home has its keys and no data.
 func benchSource(ctx context.Context, cfg LoadedConfig) (s *loadedSource, home string, err error) {
-	net, err := NewLocalnet(LocalnetConfig{Dir: cfg.Dir, Validators: 1})
+	net, err := NewLocalnet(LocalnetConfig{Dir: cfg.Dir, Validators: 1, Heartbeat: 10 * time.Second})
 	if err != nil {
 		return nil, "", err
 	}
@@ -138,11 +138,11 @@ func benchSource(ctx context.Context, cfg LoadedConfig) (s *loadedSource, home s
 			err = errors.Join(err, net.Stop(ctx))
 		}
 	}()
-	operations, err := keyedCreates(n, 1, "issue-1")
+	operations, err := keyedCreates(n, 2, "issue-1")
 	if err != nil {
 		return nil, "", err
 	}
-	if _, err := n.Submit(ctx, operations...); err != nil {
+	if _, err := n.Submit(ctx, operations[0]); err != nil {
 		return nil, "", err
 	}
 	s = &loadedSource{dir: filepath.Join(cfg.Dir, "chunks"), blocks: map[uint64][]byte{}}
@@ -152,6 +152,9 @@ func benchSource(ctx context.Context, cfg LoadedConfig) (s *loadedSource, home s
 		return nil
 	})
 	if err != nil {
+		return nil, "", err
+	}
+	if _, err := n.Submit(ctx, operations[1]); err != nil { // for the headers after it, without waiting for a heartbeat
 		return nil, "", err
 	}
 	if err := n.WaitHeight(ctx, small.Version+2); err != nil {

@@ -43,11 +43,11 @@ func BenchCases() []bench.Case {
 		{Name: "stapled/offline-verify/20", New: stapled(20, false), Long: true},
 		{Name: "stapled/offline-verify/100", New: stapled(100, false), Long: true},
 		{Name: "registry/resolve+proof", New: proof(1e5), Allocs: bench.AtMost(1)},
-		{Name: "registry/resolve+proof/1e3", New: proof(1e3)},
-		{Name: "registry/resolve+proof/1e4", New: proof(1e4)},
+		{Name: "registry/resolve+proof/1e3", New: proof(1e3), Long: true},
+		{Name: "registry/resolve+proof/1e4", New: proof(1e4), Long: true},
 		{Name: "registry/resolve+proof/1e6", New: proof(1e6), Full: true},
 		bench.Scaling{Name: "scaling/proof-verify", Sizes: []int{1e3, 1e4, 1e5}, Full: []int{1e6}, New: proofLoops, Exponent: bench.Growth(2.2, 1e3)}.Case(),
-		{Name: "registry/evidence-size", New: sizeLoops},
+		{Name: "registry/evidence-size", New: sizeLoops, Long: true},
 	}
 	for _, v := range []int{4, 20, 100} {
 		for _, cached := range []bool{false, true} {
@@ -55,7 +55,7 @@ func BenchCases() []bench.Case {
 			if cached {
 				name += "/cached"
 			}
-			cases = append(cases, bench.Case{Name: name, New: func() (*bench.Loops, error) { return headerLoops(v, cached) }})
+			cases = append(cases, bench.Case{Name: name, Long: true, New: func() (*bench.Loops, error) { return headerLoops(v, cached) }})
 		}
 	}
 	return append(cases, bench.Scaling{Name: "scaling/header-validators", Sizes: []int{1, 4, 20, 100}, Exponent: 1,
