@@ -277,7 +277,7 @@ func (w *consortium) behind(cfg *ChainConfig) {
 		var votes []evidence.Vote
 		for _, v := range h.Commit.Votes {
 			late := v.Index == 2 && height+15 > top && height+5 < top // away, and back
-			if v.Index != 3 && !late {                                // the last one is silent
+			if (v.Index != 3 || height+50 < top) && !late {           // the last one is silent
 				votes = append(votes, v)
 			}
 		}

@@ -32,10 +32,12 @@ func everyPage() []string {
 }
 
 var (
-	titleTag  = regexp.MustCompile(`<title>([^<]+) · (도장 레지스트리|Dojang Registry)</title>`)
-	anyInline = regexp.MustCompile(`(?i)<script|<style|\sstyle=|\son[a-z]+=|javascript:`)
-	anyLink   = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
-	leftover  = regexp.MustCompile(`\{[0-9]\}|%!|<no value>|ZgotmplZ`)
+	titleTag   = regexp.MustCompile(`<title>([^<]+) · (도장 레지스트리|Dojang Registry)</title>`)
+	anyInline  = regexp.MustCompile(`(?i)<script|<style|\sstyle=|\son[a-z]+=|javascript:`)
+	anyLink    = regexp.MustCompile(`(?:href|src|action)="([^"]*)"`)
+	anyID      = regexp.MustCompile(` id="([^"]*)"`)
+	labelledBy = regexp.MustCompile(` (?:aria-labelledby|for)="([^"]*)"`)
+	leftover   = regexp.MustCompile(`\{[0-9]\}|%!|<no value>|ZgotmplZ`)
 )
 
 func TestPages(t *testing.T) {
@@ -56,6 +58,24 @@ func TestPages(t *testing.T) {
 					if n := strings.Count(body, once); n != 1 {
 						t.Errorf("%s: %d times", once, n)
 					}
+				}
+				ids := map[string]bool{}
+				for _, m := range anyID.FindAllStringSubmatch(body, -1) {
+					if ids[m[1]] {
+						t.Errorf("two elements are %q", m[1])
+					}
+					ids[m[1]] = true
+				}
+				for _, m := range labelledBy.FindAllStringSubmatch(body, -1) {
+					if !ids[m[1]] {
+						t.Errorf("nothing is %q", m[1])
+					}
+				}
+				if n := strings.Count(body, `<td role="cell"`); n != strings.Count(body, " data-label=") || n != strings.Count(body, "<td") {
+					t.Error("a cell without its label")
+				}
+				if strings.Count(body, "<th ") != strings.Count(body, ` scope="`) {
+					t.Error("a header without its scope")
 				}
 				if strings.Count(body, "<caption") != strings.Count(body, "<table") {
 					t.Error("a table without a caption")

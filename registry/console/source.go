@@ -118,9 +118,10 @@ type Validator struct {
 	Address string // hex
 	Key     string // base64url, as in trust files
 	Power   int64
-	Signed  int    // of the newest Network.Watched blocks
-	Last    uint64 // newest block signed among them; 0: none
-	Votes   []bool // in those blocks, oldest first
+	Signed  int       // of the newest Network.Watched blocks
+	Last    uint64    // newest block signed, as far back as maxLookBack; 0: none
+	Seen    time.Time // of that block
+	Votes   []bool    // in the newest Network.Watched blocks, oldest first
 
 	Operator, Site string // "" where nobody named them
 	Wanted         int64  // power that the members want: it comes two blocks later; -1: the chain does not say

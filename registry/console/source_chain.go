@@ -1,11 +1,13 @@
 package console
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -153,14 +155,51 @@ func (s *ChainSource) validators(n *Network) error {
 			v.Votes = append(v.Votes, voted)
 			if voted {
 				v.Signed++
-				v.Last = max(v.Last, h)
+				if v.Last == 0 {
+					v.Last, v.Seen = h, block.Time
+				}
 			}
 		}
 	}
 	for i := range n.Validators {
 		slices.Reverse(n.Validators[i].Votes)
 	}
-	return s.wanted(n)
+	if err := s.lookBack(n, newest); err != nil {
+		return err
+	}
+	if err := s.wanted(n); err != nil {
+		return err
+	}
+	slices.SortStableFunc(n.Validators, func(a, b Validator) int {
+		return strings.Compare(cmp.Or(a.Name, a.Operator, a.Address), cmp.Or(b.Name, b.Operator, b.Address))
+	})
+	return nil
+}
+
+// maxLookBack bounds the blocks in which the last vote of a silent validator is looked for.
+const maxLookBack = 300
+
+// lookBack finds when silent validators signed last.
+func (s *ChainSource) lookBack(n *Network, newest uint64) error {
+	silent := func(v Validator) bool { return v.Last == 0 }
+	for h := newest - min(newest, uint64(n.Watched)+1); h > 0 && newest-h < maxLookBack && slices.ContainsFunc(n.Validators, silent); h-- {
+		block, err := s.header(h)
+		if errors.Is(err, registry.ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, i := range block.signed {
+			at := address(block.set[i])
+			for j := range n.Validators {
+				if v := &n.Validators[j]; v.Last == 0 && v.Address == at {
+					v.Last, v.Seen = h, block.Time
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // wanted adds what the members decided about validators: operators, sites, and powers that the engine takes two blocks later.

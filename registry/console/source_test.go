@@ -245,13 +245,15 @@ func TestLedger(t *testing.T) {
 	if m := n.Members[0]; m.ID != "member-0" || m.Name["ko"] != "회원 0" || m.Sequence != 1 || m.Since.Height != 0 || m.Key == "" || m.Gateway == "" || m.Key == m.Gateway {
 		t.Errorf("%+v", m)
 	}
-	for i, v := range n.Validators {
-		if want := map[bool]int{true: 0, false: 20}[i == 3]; v.Signed != want || (v.Last == 0) != (i == 3) || v.Power != 10 {
+	names := map[string]string{}
+	for _, v := range n.Validators {
+		names[v.Address] = v.Name + " " + validatorState(v, n.Watched)
+		if want := map[bool]int{true: 0, false: 20}[v.Address == dead]; v.Signed != want || (v.Last == 0) != (v.Address == dead) || v.Power != 10 || v.Wanted != -1 {
 			t.Errorf("%+v", v)
 		}
 	}
-	if n.Validators[0].Name != "seoul" || n.Validators[1].Name != "" || validatorState(n.Validators[3], n.Watched) != "silent" {
-		t.Errorf("%+v", n.Validators)
+	if names[address(c.Set()[0])] != "seoul signing" || names[address(c.Set()[1])] != " signing" || names[dead] != "gone silent" {
+		t.Errorf("%+v", names)
 	}
 	before := signed
 	if _, err := s.Network(t.Context()); err != nil || signed-before > 1 {
