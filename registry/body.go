@@ -164,7 +164,7 @@ func newBody(kind Kind) Body {
 		func() Body { return new(SuspendBody) }, func() Body { return new(ResumeBody) }, func() Body { return new(EndBody) },
 		func() Body { return new(RegisterBody) }, func() Body { return new(TypeDigestBody) }, func() Body { return new(EpochBody) },
 		func() Body { return new(AnchorBody) }, func() Body { return new(ProposeBody) }, func() Body { return new(VoteBody) },
-		func() Body { return new(MemberAddBody) }, func() Body { return new(MemberRemoveBody) }, func() Body { return new(ValidatorBody) },
+		func() Body { return new(MemberAddBody) }, func() Body { return new(MemberRemoveBody) }, func() Body { return new(MemberKeysBody) }, func() Body { return new(ValidatorBody) },
 		func() Body { return new(ThresholdBody) }, func() Body { return new(EmergencyBody) }, func() Body { return new(RoundOpenBody) },
 		func() Body { return new(RoundCloseBody) }, func() Body { return new(RoundPruneBody) }, func() Body { return new(ClaimBody) },
 	} {

@@ -14,6 +14,7 @@ const (
 	KindVote             Kind = "vote"
 	KindMemberAdd        Kind = "member-add"
 	KindMemberRemove     Kind = "member-remove"
+	KindMemberKeys       Kind = "member-keys"
 	KindValidator        Kind = "validator"
 	KindThreshold        Kind = "threshold"
 	KindEmergencySuspend Kind = "emergency-suspend"
@@ -23,7 +24,7 @@ const (
 func Proposable(kind Kind) bool {
 	switch kind {
 	case KindAccredit, KindAccreditationSuspend, KindAccreditationResume, KindAccreditationEnd, KindRegisterVerifier, KindTypeDigest,
-		KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold, KindRecover, KindDeactivate, KindKeyRetire, KindKeyCompromise:
+		KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindRecover, KindDeactivate, KindKeyRetire, KindKeyCompromise:
 		return true
 	}
 	return false
@@ -106,6 +107,13 @@ type MemberRemoveBody struct {
 	ID string `cbor:"id"`
 }
 
+// MemberKeysBody gives a member a new governance key, a new key of its gateway, or both: one was lost, or stolen.
+type MemberKeysBody struct {
+	ID      string    `cbor:"id"`
+	Key     PublicKey `cbor:"key,omitempty"`
+	Sponsor PublicKey `cbor:"sponsor,omitempty"`
+}
+
 // ValidatorBody adds a validator, changes its power, or removes it (power 0, no operator, no site).
 type ValidatorBody struct {
 	Key      [32]byte `cbor:"key"` // Ed25519
@@ -131,6 +139,7 @@ func (*ProposeBody) Kind() Kind      { return KindPropose }
 func (*VoteBody) Kind() Kind         { return KindVote }
 func (*MemberAddBody) Kind() Kind    { return KindMemberAdd }
 func (*MemberRemoveBody) Kind() Kind { return KindMemberRemove }
+func (*MemberKeysBody) Kind() Kind   { return KindMemberKeys }
 func (*ValidatorBody) Kind() Kind    { return KindValidator }
 func (*ThresholdBody) Kind() Kind    { return KindThreshold }
 func (*EmergencyBody) Kind() Kind    { return KindEmergencySuspend }
@@ -166,6 +175,20 @@ func (b *MemberAddBody) check(*Operation) error {
 func (b *MemberRemoveBody) check(*Operation) error {
 	if !ValidFragment(b.ID) {
 		return ErrMalformed
+	}
+	return nil
+}
+
+func (b *MemberKeysBody) check(*Operation) error {
+	if !ValidFragment(b.ID) || string(b.Key) == string(b.Sponsor) { // also: neither
+		return ErrMalformed
+	}
+	for _, key := range []PublicKey{b.Key, b.Sponsor} {
+		if key != nil {
+			if err := checkKey(key); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

@@ -188,10 +188,10 @@ type ParamsFact struct {
 	EmergencyHold int64  `cbor:"13,keyasint,omitempty"` // seconds that it holds
 }
 
-// Need is how many members decide an operation of a kind. A removal needs one less than all, so that a lost key cannot
-// stop it, and always a majority.
+// Need is how many members decide an operation of a kind. A removal, and new keys of a member, need one less than all, so
+// that a lost key cannot stop it, and always a majority.
 func (p *ParamsFact) Need(kind Kind) uint64 {
-	if kind == KindMemberRemove {
+	if kind == KindMemberRemove || kind == KindMemberKeys {
 		return max(min(p.Threshold, p.Members-1), Majority(p.Members))
 	}
 	return p.Threshold

@@ -256,7 +256,7 @@ func ParsePayload(payload []byte) (*Operation, error) {
 // aboutDID reports whether operations of the kind name a DID.
 func (k Kind) aboutDID() bool {
 	switch k {
-	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold:
+	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold:
 		return false
 	}
 	return true
@@ -265,7 +265,7 @@ func (k Kind) aboutDID() bool {
 // hasHistory reports whether operations of the kind follow one another by prev.
 func (k Kind) hasHistory() bool {
 	switch k {
-	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindValidator, KindThreshold, KindEmergencySuspend,
+	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindEmergencySuspend,
 		KindRoundOpen, KindRoundClose, KindRoundPrune, KindNullifierClaim:
 		return false
 	}

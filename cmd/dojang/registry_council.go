@@ -23,6 +23,7 @@ type governanceCmds struct {
 	Emergency registryEmergencyCmd `cmd:"" help:"Suspend a key or an accreditation at once; confirm that."`
 	DID       registryDIDCmd       `cmd:"" name:"did" help:"Make the identifier of an organisation: issuer, verifier, wallet provider."`
 	Evidence  registryEvidenceCmd  `cmd:"" help:"Save the proof of facts, to be checked offline (dojang verify evidence)."`
+	Rekey     registryRekeyCmd     `cmd:"" help:"Make new keys for a member whose governance or gateway key is lost or stolen, and the card to propose them by."`
 	Sign      registrySignCmd      `cmd:"" help:"Sign an operation file as a member, on a machine without network."`
 	Submit    registrySubmitCmd    `cmd:"" help:"Hand in operations that were signed elsewhere."`
 }

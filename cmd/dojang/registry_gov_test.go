@@ -196,6 +196,7 @@ func TestOperationWords(t *testing.T) {
 	}{
 		{&registry.MemberAddBody{ID: "agency-5", Name: map[string]string{"en": "Five", "ko": "다섯"}, Key: key, Sponsor: key}, []string{"agency-5", "다섯, Five", key.Hash().String()}},
 		{&registry.MemberRemoveBody{ID: "agency-5"}, []string{"remove", "agency-5"}},
+		{&registry.MemberKeysBody{ID: "agency-5", Key: key, Sponsor: key}, []string{"agency-5", "governance key " + key.Hash().String(), "gateway key " + key.Hash().String()}},
 		{&registry.ValidatorBody{Power: 7, Operator: "agency-5", Site: "busan"}, []string{"agency-5", "busan", "power 7"}},
 		{&registry.ValidatorBody{}, []string{"remove the validator"}},
 		{&registry.ThresholdBody{K: 3}, []string{"3 members"}},
@@ -305,5 +306,28 @@ func TestGenesisSites(t *testing.T) {
 		if !strings.Contains(string(raw), want) {
 			t.Errorf("the genesis does not say %s", want)
 		}
+	}
+}
+
+// TestRekey: an agency gets a new governance key by vote; with the old one nothing is decided any more.
+func TestRekey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	s := newOperatorShell(t)
+	s.oneNode()
+	if text := s.run(`dojang registry rekey net/1 net/offline --keep gateway --generate-passphrase
+dojang registry propose member-keys net/1 net/offline/card.json && dojang registry proposals net/1 1 --wait`); !strings.Contains(text, "give the member agency-1 new keys, governance key") ||
+		strings.Contains(text, "gateway key") || !strings.Contains(text, "executed") {
+		t.Fatal(text)
+	}
+	s.refused("dojang registry propose type-digest net/1 resident-id", "1", "bad-signature")
+	s.refused("dojang registry propose member-keys net/1 net/offline/card.json", "2", "has the keys that the chain knows")
+	if text := s.run(`mv net/1/governance net/old && cp net/offline/card.json net/1/
+dojang registry propose type-digest net/1 resident-id --out net/type.json
+dojang registry sign net/offline net/type.json --yes && dojang registry submit net/1 net/type.json
+dojang registry proposals net/1 2 --wait && dojang registry proposals net/1 --json`); !strings.Contains(text, "fix the metadata of urn:dojang:kr:resident-id:1") ||
+		strings.Count(text, `"state":"executed"`) != 2 {
+		t.Error(text)
 	}
 }

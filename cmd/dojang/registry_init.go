@@ -130,8 +130,8 @@ func (c *registryInitCmd) addMember(home nodeHome, own *card) error {
 	return err
 }
 
-func (c *registryInitCmd) newKey(home nodeHome, folder, name string) (jsontext.Value, error) {
-	store, err := c.store(home, folder)
+func (f passphraseFlags) newKey(home nodeHome, folder, name string) (jsontext.Value, error) {
+	store, err := f.store(home, folder)
 	if err != nil {
 		return nil, err
 	}

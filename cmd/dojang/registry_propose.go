@@ -22,6 +22,7 @@ import (
 type registryProposeCmd struct {
 	MemberAdd        proposeMemberAdd       `cmd:"" help:"Add an agency."`
 	MemberRemove     proposeMemberRemove    `cmd:"" help:"Remove an agency."`
+	MemberKeys       proposeMemberKeys      `cmd:"" help:"Give an agency new keys, by its new card."`
 	ValidatorAdd     proposeValidatorAdd    `cmd:"" help:"Add a validator, or change its power, operator or site."`
 	ValidatorRemove  proposeValidatorRemove `cmd:"" help:"Remove a validator."`
 	Threshold        proposeThreshold       `cmd:"" help:"Set how many members decide."`
@@ -78,7 +79,7 @@ func (f *proposeFlags) propose(e *env, build func(v *council) (registry.Operatio
 // free: the kind has no history, so that seq only tells one from another.
 func free(body registry.Body) bool {
 	switch body.(type) {
-	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.ValidatorBody, *registry.ThresholdBody:
+	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody:
 		return true
 	}
 	return false
@@ -140,42 +141,6 @@ func (v *council) identifier(text string) (registry.DID, error) {
 		return "", fmt.Errorf("not an identifier of this network: did:dojang:%s:…", v.trust.Network)
 	}
 	return did, nil
-}
-
-type proposeMemberAdd struct {
-	proposeFlags
-	Card string `arg:"" help:"Card of the agency, its fingerprint compared." type:"existingfile"`
-}
-
-func (c *proposeMemberAdd) Run(e *env) error {
-	return c.propose(e, func(*council) (registry.Operation, error) {
-		member, err := readCard(c.Card)
-		if err != nil {
-			return registry.Operation{}, err
-		}
-		if member.Member == "" {
-			return registry.Operation{}, fmt.Errorf("%s is the card of a node for readers: it was made without --member", c.Card)
-		}
-		b := &registry.MemberAddBody{ID: member.Member, Name: member.Name}
-		if b.Key, err = registry.ParseJWK(member.GovernanceKey); err == nil {
-			b.Sponsor, err = registry.ParseJWK(member.SponsorKey)
-		}
-		if err != nil {
-			return registry.Operation{}, fmt.Errorf("%s: malformed key", c.Card)
-		}
-		return registry.Operation{Body: b}, nil
-	})
-}
-
-type proposeMemberRemove struct {
-	proposeFlags
-	Member string `arg:"" help:"Id of the agency."`
-}
-
-func (c *proposeMemberRemove) Run(e *env) error {
-	return c.propose(e, func(*council) (registry.Operation, error) {
-		return registry.Operation{Body: &registry.MemberRemoveBody{ID: c.Member}}, nil
-	})
 }
 
 type proposeValidatorAdd struct {

@@ -28,7 +28,7 @@ func operationWords(o *registry.Operation) string {
 			return fmt.Sprintf("suspend the key %s at once", o.DID.URL(b.Key))
 		}
 		return fmt.Sprintf("suspend accreditation %d of %s for %s at once", b.N, o.DID, b.Type)
-	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.ValidatorBody, *registry.ThresholdBody:
+	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody:
 		return consortiumWords(b)
 	case *registry.AccreditBody, *registry.SuspendBody, *registry.ResumeBody, *registry.EndBody, *registry.RegisterBody, *registry.TypeDigestBody:
 		return grantWords(o)
@@ -61,6 +61,15 @@ func consortiumWords(body registry.Body) string {
 		return fmt.Sprintf("add the member %s (%s), governance key %s, gateway key %s", b.ID, names(b.Name), b.Key.Hash(), b.Sponsor.Hash())
 	case *registry.MemberRemoveBody:
 		return "remove the member " + b.ID
+	case *registry.MemberKeysBody:
+		text := "give the member " + b.ID + " new keys"
+		if b.Key != nil {
+			text += ", governance key " + b.Key.Hash().String()
+		}
+		if b.Sponsor != nil {
+			text += ", gateway key " + b.Sponsor.Hash().String()
+		}
+		return text
 	case *registry.ValidatorBody:
 		key := base64.RawURLEncoding.EncodeToString(b.Key[:])
 		if b.Power == 0 {

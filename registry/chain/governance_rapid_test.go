@@ -97,7 +97,7 @@ func (g *governor) operation() []byte {
 	}
 	g.made++
 	op := registry.Operation{Seq: g.made}
-	switch rapid.IntRange(0, 5).Draw(rt, "kind") {
+	switch rapid.IntRange(0, 6).Draw(rt, "kind") {
 	case 0:
 		op.Body = newMember(rapid.IntRange(0, 9).Draw(rt, "new"))
 	case 1:
@@ -113,6 +113,8 @@ func (g *governor) operation() []byte {
 		op.Body = body
 	case 4:
 		op = accreditOf(g.agency)
+	case 6:
+		op.Body = &registry.MemberKeysBody{ID: chaintest.MemberID(rapid.IntRange(0, 7).Draw(rt, "whose")), Sponsor: chaintest.Sponsor(rapid.IntRange(20, 29).Draw(rt, "gateway")).Public}
 	case 5: // signed together, which is not allowed here
 		op.Body = &registry.ThresholdBody{K: uint64(rapid.IntRange(1, 7).Draw(rt, "k"))}
 		var keys []registry.SigningKey

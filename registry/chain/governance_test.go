@@ -287,6 +287,38 @@ func TestMembers(t *testing.T) {
 		want(t, "threshold", c.Machine.Info().Params.Threshold, 2)
 		want(t, "one against the other", decide(t, c, registry.Operation{Body: &registry.MemberRemoveBody{ID: chaintest.MemberID(1)}}, 0).State, registry.ProposalVoting)
 	})
+	t.Run("new keys of a member: the old ones are nothing any more, its votes and nonces stay", func(t *testing.T) {
+		c := council(t, 3, 3)
+		c.Must(c.Proposal(2, registry.Operation{Body: newMember(3)})) // its vote for it
+		res := c.Block(c.TxOf(2, 7, c.Vote(0, 1, true)))
+		want(t, "its gateway", res[0].Code, registry.CodeOK)
+		lost := registry.Operation{Seq: 1, Body: &registry.MemberKeysBody{ID: chaintest.MemberID(2), Key: chaintest.Member(8).Public, Sponsor: chaintest.Sponsor(8).Public}}
+		want(t, "two of three are enough where one key is lost", decide(t, c, lost, 0, 1).State, registry.ProposalExecuted)
+		threshold := registry.Operation{Seq: 2, Body: &registry.ThresholdBody{K: 2}}
+		want(t, "the old governance key", code(c, c.Proposal(2, threshold)), registry.CodeBadSignature)
+		want(t, "the old gateway key", c.Block(c.TxOf(2, 8, c.Vote(1, 1, true)))[0].Code, registry.CodeBadSignature)
+		body, err := registry.Propose(chaintest.MemberID(2), registry.Operation{Network: chaintest.Network, ChainID: chaintest.ChainID, Seq: 2, Body: threshold.Body})
+		if err != nil {
+			t.Fatal(err)
+		}
+		as := registry.SigningKey{Role: registry.RoleMember(chaintest.MemberID(2)), Public: chaintest.Member(8).Public, Signer: chaintest.Member(8).Signer}
+		want(t, "the new governance key", code(c, c.Op(registry.Operation{Seq: 9, Body: body}, as)), registry.CodeOK)
+		account, err := c.Machine.Sponsor(chaintest.MemberID(2))
+		if err != nil || account.Highest != 7 || string(account.Key) != string(chaintest.Sponsor(8).Public) {
+			t.Fatalf("%+v %v", account, err)
+		}
+		c.Must(c.Vote(1, 1, true))
+		want(t, "the vote of before counts", state(t, c, 1).State, registry.ProposalApproved)
+		for name, b := range map[string]registry.MemberKeysBody{
+			"a key that a member has":    {ID: chaintest.MemberID(0), Key: chaintest.Member(1).Public},
+			"one's own":                  {ID: chaintest.MemberID(0), Key: chaintest.Member(0).Public},
+			"one that a member once had": {ID: chaintest.MemberID(0), Sponsor: chaintest.Sponsor(2).Public},
+		} {
+			want(t, name, code(c, c.Proposal(0, registry.Operation{Body: &b})), registry.CodeExists)
+		}
+		nobody := &registry.MemberKeysBody{ID: "nobody", Key: chaintest.Member(9).Public}
+		want(t, "nobody's", code(c, c.Proposal(0, registry.Operation{Body: nobody})), registry.CodeNotFound)
+	})
 	t.Run("thresholds never fall below a majority", func(t *testing.T) {
 		c := council(t, 5, 4)
 		for _, k := range []uint64{1, 2, 4, 6} {

@@ -64,6 +64,8 @@ func (d *deciding) governed() error {
 		return d.addMember(b)
 	case *registry.MemberRemoveBody:
 		return d.removeMember(b)
+	case *registry.MemberKeysBody:
+		return d.changeKeys(b)
 	case *registry.ValidatorBody:
 		return d.setValidator(b)
 	case *registry.ThresholdBody:

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -18,14 +19,8 @@ func (d *deciding) addMember(b *registry.MemberAddBody) error {
 	if old != nil {
 		return registry.Refuse(registry.CodeExists, "a member of that id exists or existed")
 	}
-	for _, key := range []registry.PublicKey{b.Key, b.Sponsor} {
-		used, err := d.w.get(registry.GovernanceKeyKey(key))
-		if err != nil {
-			return err
-		}
-		if used != nil {
-			return registry.Refuse(registry.CodeExists, "a member has or had that key")
-		}
+	if err := d.unused(b.Key, b.Sponsor); err != nil {
+		return err
 	}
 	if d.params.Members >= 100 {
 		return registry.Refuse(registry.CodeLimit, "too many members")
@@ -41,6 +36,54 @@ func (d *deciding) addMember(b *registry.MemberAddBody) error {
 	d.w.plain(registry.SponsorKey(b.ID), registry.SponsorFact{Key: b.Sponsor})
 	d.w.plain(registry.GovernanceKeyKey(b.Key), b.ID)
 	d.w.plain(registry.GovernanceKeyKey(b.Sponsor), b.ID)
+	return nil
+}
+
+// unused: no member has or had one of the keys.
+func (d *deciding) unused(keys ...registry.PublicKey) error {
+	for _, key := range keys {
+		used, err := d.w.get(registry.GovernanceKeyKey(key))
+		if err != nil {
+			return err
+		}
+		if used != nil {
+			return registry.Refuse(registry.CodeExists, "a member has or had that key")
+		}
+	}
+	return nil
+}
+
+// changeKeys gives a member new keys. Votes that it has cast stay; its gateway's nonces and quota go on.
+func (d *deciding) changeKeys(b *registry.MemberKeysBody) error {
+	member, err := d.member(b.ID)
+	if err != nil {
+		return err
+	}
+	if member == nil {
+		return registry.Refuse(registry.CodeNotFound, "no such member")
+	}
+	sponsor, err := readPlain[registry.SponsorFact](d.w, registry.SponsorKey(b.ID))
+	if err != nil || sponsor == nil {
+		return errors.Join(err, errors.New("chain: a member without a gateway"))
+	}
+	var fresh []registry.PublicKey
+	if b.Key != nil {
+		member.Key, fresh = b.Key, append(fresh, b.Key)
+	}
+	if b.Sponsor != nil {
+		sponsor.Key, fresh = b.Sponsor, append(fresh, b.Sponsor)
+	}
+	if err := d.unused(fresh...); err != nil {
+		return err
+	}
+	if err := d.Threshold(); err != nil {
+		return err
+	}
+	d.w.fact(registry.MemberFamily(b.ID), *member)
+	d.w.plain(registry.SponsorKey(b.ID), *sponsor)
+	for _, key := range fresh {
+		d.w.plain(registry.GovernanceKeyKey(key), b.ID)
+	}
 	return nil
 }
 

@@ -278,6 +278,7 @@ func (f *fakeSource) council(at func(uint64) Moment) {
 		&registry.TypeDigestBody{Type: vct}, &registry.MemberAddBody{ID: "busan", Name: map[string]string{"ko": "부산광역시"}, Key: key, Sponsor: key}, &registry.MemberRemoveBody{ID: "customs"},
 		&registry.ValidatorBody{Power: 12, Operator: "busan", Site: "busan-1"}, &registry.ValidatorBody{}, &registry.ThresholdBody{K: 4}, &registry.RecoverBody{}, &registry.DeactivateBody{},
 		&registry.RetireBody{ID: "cred-1"}, &registry.CompromiseBody{ID: "cred-1", From: testNow.Unix()}, &registry.AccreditBody{Type: vct, N: 1, Basis: []string{"x"}},
+		&registry.MemberKeysBody{ID: "busan", Key: key, Sponsor: key},
 	}
 	states := []registry.ProposalState{registry.ProposalVoting, registry.ProposalApproved, registry.ProposalExecuted, registry.ProposalFailed, registry.ProposalRejected, registry.ProposalExpired}
 	for i, body := range bodies {

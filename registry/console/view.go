@@ -372,6 +372,8 @@ func subjectOf(p ProposalDetail) *foundPlace {
 		}
 	case *registry.MemberRemoveBody:
 		return &foundPlace{Kind: "member", Path: "/governance#member-" + b.ID}
+	case *registry.MemberKeysBody:
+		return &foundPlace{Kind: "member", Path: "/governance#member-" + b.ID}
 	case *registry.ThresholdBody:
 		return &foundPlace{Kind: "parameters", Path: "/governance"}
 	case *registry.ValidatorBody:

@@ -72,6 +72,17 @@ func (f *face) rulesWords(p ProposalDetail) Words {
 			w.Lines = []line{{Label: "org", Is: []field{{Names: p.Before.Member.Name}}}}
 		}
 		return w
+	case *registry.MemberKeysBody:
+		w := Words{Sentence: f.t("do.memberkeys", body.ID)}
+		for _, k := range []struct {
+			label string
+			key   registry.PublicKey
+		}{{"members.key", body.Key}, {"members.gateway.key", body.Sponsor}} {
+			if key, err := k.key.Multikey(); err == nil {
+				w.Lines = append(w.Lines, line{Label: k.label, Is: []field{{Code: key}}})
+			}
+		}
+		return w
 	case *registry.ValidatorBody:
 		w := Words{Sentence: f.t(map[bool]string{true: "do.validatorremove", false: "do.validator"}[body.Power == 0]), Changes: true, Lines: []line{
 			{Label: "val.power", Was: []field{{Text: f.t("n", p.Before.Power)}}, Is: []field{{Text: f.t("n", body.Power)}}},
