@@ -71,10 +71,23 @@ func (l *Loaded) join(ctx context.Context, home string, source *loadedSource) (e
 		return err
 	}
 	l.Joined, l.JoinedCPU = time.Since(began), bench.CPUTime()-cpu
-	if err := l.Node.WaitHeight(ctx, height+1); err != nil {
+	if err := l.admits(ctx, height+1); err != nil {
 		return errors.Join(err, l.Node.Stop(ctx))
 	}
 	return nil
+}
+
+// admits waits for a header of now: the engine dates the first one after a pause, and loading is one, before it.
+func (l *Loaded) admits(ctx context.Context, height uint64) error {
+	for {
+		if err := l.Node.WaitHeight(ctx, height); err != nil {
+			return err
+		}
+		if at, ok := l.Node.run.Load().engine.headerTime(height); ok && l.Node.fresh(at) {
+			return nil
+		}
+		height++
+	}
 }
 
 // Close stops the node and removes its folder.
