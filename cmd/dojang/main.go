@@ -25,12 +25,13 @@ var errCheck = errors.New("check failed")
 
 // cli is the command line. Every command's Run gets env.
 type cli struct {
-	Demo     demoCmd     `cmd:"" help:"Run the whole ecosystem on this machine, or speak to the one that runs."`
-	Wallet   walletCmd   `cmd:"" help:"Receive, list and present credentials from a wallet on this machine."`
-	Registry registryCmd `cmd:"" help:"Run the consortium's chain: found it, join it, start a node, look at it."`
-	Verify   verifyCmd   `cmd:"" help:"Check Evidence offline."`
-	Fsck     fsckCmd     `cmd:"" help:"Check the invariants of every store of a stopped system."`
-	Bench    benchCmd    `cmd:"" help:"Measure, each row beside its floor from the same run."`
+	Demo           demoCmd           `cmd:"" help:"Run the whole ecosystem on this machine, or speak to the one that runs."`
+	Wallet         walletCmd         `cmd:"" help:"Receive, list and present credentials from a wallet on this machine."`
+	Registry       registryCmd       `cmd:"" help:"Run the consortium's chain: found it, join it, start a node, look at it."`
+	StatusOperator statusOperatorCmd `cmd:"" help:"Keep an issuer's status lists alive from another site, and make entries worse."`
+	Verify         verifyCmd         `cmd:"" help:"Check Evidence offline."`
+	Fsck           fsckCmd           `cmd:"" help:"Check the invariants of every store of a stopped system."`
+	Bench          benchCmd          `cmd:"" help:"Measure, each row beside its floor from the same run."`
 
 	Verbose bool `help:"Log more, to standard error."`
 }

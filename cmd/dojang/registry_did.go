@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/registry"
 )
 
@@ -61,6 +62,8 @@ func (c *didCreate) found(n network) (*organisation, error) {
 	switch f.use {
 	case registry.UseAssertion:
 		f.eku = []asn1.ObjectIdentifier{ekuDocumentSigner}
+	case registry.UseStatus:
+		f.eku = []asn1.ObjectIdentifier{keys.EKUStatusSigner}
 	case registry.UseAuthentication:
 		f.eku = []asn1.ObjectIdentifier{ekuReader}
 	}

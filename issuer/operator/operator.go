@@ -118,13 +118,13 @@ func (o *Operator) Run(ctx context.Context) error {
 // Tick publishes when it is due: the issuer's promise is over, an own epoch is older than Every, or a decision of an officer is not
 // in the lists yet. While the issuer publishes itself, nothing happens.
 func (o *Operator) Tick(ctx context.Context) (published bool, err error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	epoch, _, err := o.cfg.Chain.StatusEpoch(ctx, o.cfg.Issuer)
+	unlock, err := o.lock()
 	if err != nil {
-		return false, fmt.Errorf("newest status epoch: %w", err)
+		return false, err
 	}
-	if err := o.mine(epoch); err != nil {
+	defer unlock()
+	epoch, err := o.newest(ctx)
+	if err != nil {
 		return false, err
 	}
 	decisions, err := o.file.decisions(baseSequence(epoch))
@@ -150,13 +150,28 @@ func (o *Operator) Tick(ctx context.Context) (published bool, err error) {
 	return true, o.publish(ctx, c)
 }
 
-// mine: an epoch of another operator is not gone on from, whoever is right.
-func (o *Operator) mine(epoch registry.StatusEpoch) error {
+// lock is for one publication at a time, in this process and on the folder.
+func (o *Operator) lock() (unlock func(), err error) {
+	o.mu.Lock()
+	release, err := o.file.lock()
+	if err != nil {
+		o.mu.Unlock()
+		return nil, err
+	}
+	return func() { release(); o.mu.Unlock() }, nil
+}
+
+// newest is the epoch to go on from. One of another operator is not, whoever is right.
+func (o *Operator) newest(ctx context.Context) (registry.StatusEpoch, error) {
+	epoch, _, err := o.cfg.Chain.StatusEpoch(ctx, o.cfg.Issuer)
+	if err != nil {
+		return epoch, fmt.Errorf("newest status epoch: %w", err)
+	}
 	did, _, err := registry.ParseDIDURL(epoch.Signer)
 	if err != nil || did != o.cfg.DID && did != o.cfg.Issuer {
-		return ErrTaken
+		return epoch, ErrTaken
 	}
-	return nil
+	return epoch, o.file.settle(epoch.Root)
 }
 
 // A Decision is an officer's. Reason is a code; neither names a citizen.
@@ -176,14 +191,14 @@ func (o *Operator) Worsen(ctx context.Context, d Decision) error {
 	if !plain(d.Officer) || !plain(d.Reason) || len(d.Entries) == 0 || len(d.Entries) > 10_000 {
 		return errors.New("operator: a decision has an officer, a reason and entries")
 	}
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	epoch, _, err := o.cfg.Chain.StatusEpoch(ctx, o.cfg.Issuer)
-	if err == nil {
-		err = o.mine(epoch)
-	}
+	unlock, err := o.lock()
 	if err != nil {
-		return fmt.Errorf("newest status epoch: %w", err)
+		return err
+	}
+	defer unlock()
+	epoch, err := o.newest(ctx)
+	if err != nil {
+		return err
 	}
 	c, err := o.current(ctx, epoch)
 	if err != nil {
@@ -367,7 +382,7 @@ func (o *Operator) publish(ctx context.Context, c *copyOf) error {
 	if len(outcomes) != 1 || outcomes[0].Code != string(registry.CodeOK) {
 		return fmt.Errorf("%w: %v", ErrRefused, outcomes)
 	}
-	return nil
+	return o.file.serve()
 }
 
 func (o *Operator) sign(l *list, issued time.Time) (held, error) {

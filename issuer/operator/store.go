@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -22,7 +23,8 @@ import (
 
 // A store is the operator's folder:
 //
-//	lists           CBOR of issuedLists, replaced whole
+//	lists           CBOR of issuedLists, replaced whole; lists.next until the chain has taken their epoch
+//	lock            held by the process that publishes
 //	decisions.jsonl one decision a line, appended and synced before it is published; for audit it is never rewritten
 type store struct{ dir string }
 
@@ -62,9 +64,24 @@ func openStore(dir string) (*store, error) {
 
 func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *store) get() (issuedLists, error) {
+// lock keeps other processes on the folder from publishing at the same time: an officer's command beside the service.
+func (s *store) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(s.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
+func (s *store) get() (issuedLists, error) { return s.read("lists") }
+
+func (s *store) read(name string) (issuedLists, error) {
 	var out issuedLists
-	raw, err := os.ReadFile(s.path("lists"))
+	raw, err := os.ReadFile(s.path(name))
 	if err == nil {
 		err = registry.Decode(raw, &out)
 	}
@@ -74,7 +91,30 @@ func (s *store) get() (issuedLists, error) {
 	return out, nil
 }
 
-// put replaces what is served. Tokens of the base that were there before are kept when the new ones are missing.
+// settle serves what a crash left behind, when the chain has its epoch.
+func (s *store) settle(root [32]byte) error {
+	next, err := s.read("lists.next")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && statuslist.EpochRoot(recordsOf(next.Lists)) == root {
+		return s.serve()
+	}
+	return os.Remove(s.path("lists.next"))
+}
+
+// serve makes what was put the lists that nodes get.
+func (s *store) serve() error { return os.Rename(s.path("lists.next"), s.path("lists")) }
+
+func recordsOf(lists []held) [][]byte {
+	records := make([][]byte, len(lists))
+	for i, l := range lists {
+		records[i] = l.Record
+	}
+	return records
+}
+
+// put keeps what is about to be anchored. Tokens of the base that were there before stay when the new ones are missing.
 func (s *store) put(next issuedLists) error {
 	if before, err := s.get(); err == nil && before.Base == next.Base && len(before.Bases) == len(next.Bases) {
 		next.Bases = before.Bases
@@ -90,7 +130,7 @@ func (s *store) put(next issuedLists) error {
 	_, err = f.Write(raw)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), s.path("lists"))
+		err = os.Rename(f.Name(), s.path("lists.next"))
 	}
 	if err != nil {
 		_ = os.Remove(f.Name())
@@ -163,11 +203,7 @@ func (o *Operator) serve(w http.ResponseWriter, r *http.Request, base bool) {
 	}
 	mediaType, body := "application/cbor", []byte(nil)
 	if name := r.PathValue("name"); name == "records" {
-		records := make([][]byte, len(lists))
-		for i, l := range lists {
-			records[i] = l.Record
-		}
-		body, err = registry.Encode(records)
+		body, err = registry.Encode(recordsOf(lists))
 	} else {
 		mediaType, body = named(lists, name, r.Header.Values("Accept"))
 	}
