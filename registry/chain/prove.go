@@ -3,7 +3,6 @@ package chain
 import (
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"time"
 
@@ -27,8 +26,9 @@ type Query struct {
 	Operations     []registry.Hash
 	Anchors        [][32]byte // roots, with the headers that date them
 	Raw            [][]byte   // further leaf keys
-	// At is the moment for which accreditations and registrations are asked, beside their newest state; zero: none.
-	At time.Time
+	// At and Known are moments of which keys, accreditations, registrations and status epochs are shown as they stood, beside
+	// their newest state: was it in force At, as Known then? Zero: no such moment.
+	At, Known time.Time
 	// Heights of further headers to be proven by the header tree; those it does not hold are left out.
 	Heights []uint64
 }
@@ -57,13 +57,19 @@ func (m *Machine) Prove(version uint64, q Query) (evidence.StateProof, error) {
 	if err != nil {
 		return evidence.StateProof{}, err
 	}
-	p := &prover{m: m, tree: tree, height: math.MaxUint64, heights: slices.Clone(q.Heights)}
-	if !q.At.IsZero() {
-		header, err := m.HeightAt(q.At)
+	p := &prover{m: m, tree: tree, heights: slices.Clone(q.Heights)}
+	for _, t := range []time.Time{q.At, q.Known} {
+		if t.IsZero() {
+			continue
+		}
+		header, err := m.HeightAt(t)
 		if err != nil {
 			return evidence.StateProof{}, err
 		}
-		p.height = max(header, 1) - 1 // its header's time is the first at which operations of the height before count
+		height := max(header, 1) - 1 // its header's time is the first at which operations of the height before count
+		if !slices.Contains(p.moments, height) {
+			p.moments = append(p.moments, height)
+		}
 	}
 	p.query(q)
 	if p.err != nil {
@@ -92,7 +98,7 @@ func (m *Machine) version(version uint64) (*iavl.ImmutableTree, uint64, error) {
 type prover struct {
 	m       *Machine
 	tree    *iavl.ImmutableTree
-	height  uint64 // state at the moment asked for; MaxUint64: newest only
+	moments []uint64 // heights of the states at the moments asked for, beside the newest
 	merged  merger
 	heights []uint64 // headers that date facts
 	err     error
@@ -100,28 +106,23 @@ type prover struct {
 
 func (p *prover) query(q Query) {
 	for _, k := range q.Keys {
-		leaf, fact := proveFact[registry.KeyFact](p, registry.KeyFamily(k.DID, k.ID))
-		if leaf != nil {
-			p.date(fact.Active)
-			if fact.Retired != 0 {
-				p.date(fact.Retired)
-			}
-			if fact.Held != 0 {
-				p.date(fact.Held)
-			}
-		}
+		p.keyFact(registry.KeyFamily(k.DID, k.ID))
 	}
 	for _, a := range q.Accreditations {
 		p.accreditations(a)
 	}
 	for _, r := range q.Registrations {
-		proveHistory[registry.RegistrationFact](p, registry.RegistrationFamily(r.DID, r.Purpose))
+		proveHistory[registry.RegistrationFact](p, registry.RegistrationFamily(r.DID, r.Purpose), nil)
 	}
 	for _, vct := range q.Types {
 		p.key(registry.TypeFamily(vct).Latest())
 	}
 	for _, d := range q.Status {
-		p.key(registry.StatusFamily(d).Latest())
+		if len(p.moments) == 0 {
+			p.key(registry.StatusFamily(d).Latest())
+		} else {
+			proveHistory[registry.StatusFact](p, registry.StatusFamily(d), nil)
+		}
 	}
 	for _, d := range q.DIDs {
 		p.key(registry.DIDFamily(d).Latest())
@@ -148,7 +149,7 @@ func (p *prover) query(q Query) {
 func (p *prover) accreditations(a AccreditationRef) {
 	const most = 32
 	for n := uint64(1); n <= most && p.err == nil; n++ {
-		if !proveHistory[registry.AccreditationFact](p, registry.AccreditationFamily(a.DID, a.Type, n)) {
+		if !proveHistory[registry.AccreditationFact](p, registry.AccreditationFamily(a.DID, a.Type, n), nil) {
 			return
 		}
 	}
@@ -184,30 +185,58 @@ func proveFact[T any](p *prover, f registry.Family) (*registry.Leaf, *T) {
 	return &leaf, fact
 }
 
-// proveHistory proves the latest fact and the one at the moment asked for, or that there was none.
-func proveHistory[T any](p *prover, f registry.Family) (exists bool) {
-	leaf, _ := proveFact[T](p, f)
+// keyFact proves a key with the headers that date its interval.
+func (p *prover) keyFact(f registry.Family) {
+	dates := func(k *registry.KeyFact) {
+		p.date(k.Active)
+		if k.Retired != 0 {
+			p.date(k.Retired)
+		}
+		if k.Held != 0 {
+			p.date(k.Held)
+		}
+	}
+	if len(p.moments) > 0 {
+		proveHistory(p, f, dates)
+	} else if _, fact := proveFact[registry.KeyFact](p, f); fact != nil {
+		dates(fact)
+	}
+}
+
+// proveHistory proves the latest fact and the one at each moment asked for, or that there was none. dates, unless nil, is told
+// of each fact.
+func proveHistory[T any](p *prover, f registry.Family, dates func(*T)) (exists bool) {
+	leaf, newest := proveFact[T](p, f)
 	if leaf == nil {
 		return false
 	}
 	p.date(leaf.Since)
-	if p.height >= leaf.Since {
-		return true
+	if dates != nil {
+		dates(newest)
 	}
-	var at registry.Leaf
-	err := registry.ErrNotFound
-	if p.height > 0 {
-		_, at, err = factAt[T](treeReader{p.tree}, f, p.height)
-	}
-	switch {
-	case errors.Is(err, registry.ErrNotFound):
-		p.first(f, leaf.Since)
-	case err != nil:
-		p.err = err
-	default:
-		p.date(at.Since)
-		p.date(at.Until)
-		p.key(f.At(at.Since))
+	for _, height := range p.moments {
+		if height >= leaf.Since {
+			continue
+		}
+		var fact *T
+		var at registry.Leaf
+		err := registry.ErrNotFound
+		if height > 0 {
+			fact, at, err = factAt[T](treeReader{p.tree}, f, height)
+		}
+		switch {
+		case errors.Is(err, registry.ErrNotFound):
+			p.first(f, leaf.Since)
+		case err != nil:
+			p.err = err
+		default:
+			p.date(at.Since)
+			p.date(at.Until)
+			p.key(f.At(at.Since))
+			if dates != nil {
+				dates(fact)
+			}
+		}
 	}
 	return true
 }

@@ -63,17 +63,32 @@ func (f *Facts) Key(_ context.Context, did registry.DID, id string, at time.Time
 	if err := f.mine(did); err != nil {
 		return registry.Key{}, registry.Checked{}, err
 	}
-	fact, _, err := factAt[registry.KeyFact](f, registry.KeyFamily(did, id), time.Time{})
+	key, err := f.key(did, id, time.Time{})
 	if err != nil {
 		return f.no(err)
 	}
+	if !at.IsZero() && at.Before(key.ActiveFrom) {
+		return f.no(registry.ErrNotFound)
+	}
+	return key, f.head, nil
+}
+
+// key is the whole interval as known at a moment; the zero time is the head's.
+func (f *Facts) key(did registry.DID, id string, known time.Time) (registry.Key, error) {
+	fact, _, err := factAt[registry.KeyFact](f, registry.KeyFamily(did, id), known)
+	if err != nil {
+		return registry.Key{}, err
+	}
+	if known.IsZero() {
+		known = f.head.KnownAt
+	}
 	key := registry.Key{DID: did, ID: id, Use: fact.Use}
 	if key.ActiveFrom, err = f.TimeOf(fact.Active); err != nil {
-		return f.no(err)
+		return registry.Key{}, err
 	}
 	if fact.Retired != 0 {
 		if key.RetiredAt, err = f.TimeOf(fact.Retired); err != nil {
-			return f.no(err)
+			return registry.Key{}, err
 		}
 	}
 	if fact.CompromisedFrom != 0 {
@@ -81,21 +96,16 @@ func (f *Facts) Key(_ context.Context, did registry.DID, id string, at time.Time
 	}
 	if fact.Held != 0 {
 		if key.SuspendedFrom, err = f.TimeOf(fact.Held); err != nil {
-			return f.no(err)
+			return registry.Key{}, err
 		}
 		key.SuspendedUntil = time.Unix(fact.HeldUntil, 0).UTC()
 		// While it holds it is a compromise for all who ask, until the members decide or it lapses.
-		if f.head.KnownAt.Before(key.SuspendedUntil) && (key.CompromisedFrom.IsZero() || key.SuspendedFrom.Before(key.CompromisedFrom)) {
+		if known.Before(key.SuspendedUntil) && (key.CompromisedFrom.IsZero() || key.SuspendedFrom.Before(key.CompromisedFrom)) {
 			key.CompromisedFrom = key.SuspendedFrom
 		}
 	}
-	if !at.IsZero() && at.Before(key.ActiveFrom) {
-		return f.no(registry.ErrNotFound)
-	}
-	if key.JWK, err = fact.Key.JWK(); err != nil {
-		return f.no(err)
-	}
-	return key, f.head, nil
+	key.JWK, err = fact.Key.JWK()
+	return key, err
 }
 
 func (f *Facts) no(err error) (registry.Key, registry.Checked, error) {
@@ -197,18 +207,27 @@ func (f *Facts) Registration(_ context.Context, did registry.DID, purpose string
 	if err != nil {
 		return registry.Registration{}, f.checked(err), err
 	}
-	r := registry.Registration{
-		DID: did, Purpose: purpose, Name: fact.Name, PurposeText: fact.Text, Claims: fact.Claims, LegalBasis: fact.Basis,
-		RetentionDays: int(fact.Retention), From: seconds(fact.From), Until: seconds(fact.Until),
-	}
+	r := registrationOf(did, purpose, fact)
 	moment := at
 	if at.IsZero() {
 		moment = f.head.KnownAt
 	}
-	if moment.Before(r.From) || (!r.Until.IsZero() && !moment.Before(r.Until)) {
+	if !within(moment, r.From, r.Until) {
 		return registry.Registration{}, f.head, registry.ErrNotFound
 	}
 	return r, f.head, nil
+}
+
+func registrationOf(did registry.DID, purpose string, fact *registry.RegistrationFact) registry.Registration {
+	return registry.Registration{
+		DID: did, Purpose: purpose, Name: fact.Name, PurposeText: fact.Text, Claims: fact.Claims, LegalBasis: fact.Basis,
+		RetentionDays: int(fact.Retention), From: seconds(fact.From), Until: seconds(fact.Until),
+	}
+}
+
+// within an interval that may be open at its end.
+func within(t, from, until time.Time) bool {
+	return !t.Before(from) && (until.IsZero() || t.Before(until))
 }
 
 // TypeDigest implements registry.Resolver.

@@ -284,7 +284,7 @@ func (q Query) size() int { return len(q.Keys) + len(q.Types) + len(q.Purposes) 
 // answered reports whether facts show the newest of everything asked for, or its absence. Questions about the past are not
 // looked at: their facts say themselves what they do not hold.
 func (q Query) answered(facts *evidence.Facts) bool {
-	if !q.At.IsZero() || q.Height > 0 {
+	if !q.At.IsZero() || !q.Known.IsZero() || q.Height > 0 {
 		return true
 	}
 	var families []registry.Family

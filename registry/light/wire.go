@@ -16,7 +16,7 @@ import (
 
 // What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
 //
-//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&leaf=&anchor=&header=&at=&height=   Evidence (registry/evidence)
+//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&leaf=&anchor=&header=&at=&known=&height=   Evidence (registry/evidence)
 //	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf; latest?after=H waits for one above H
 //	GET  /v1/header-tree/{size}/{height}                     a header under an earlier header tree (evidence.EncodePoints)
 //	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
@@ -65,9 +65,10 @@ type Query struct {
 	Anchors [][32]byte
 	// Headers are heights of older headers to be shown by the header tree; need no DID.
 	Headers []uint64
-	// At is a moment for which accreditations and registrations are asked, beside their newest state; zero: none.
-	At     time.Time
-	Height uint64 // of the header; 0: the newest
+	// At and Known are moments of which keys, accreditations, registrations and the status epoch are asked as they stood, beside
+	// their newest state (evidence.Moment); zero: none.
+	At, Known time.Time
+	Height    uint64 // of the header; 0: the newest
 }
 
 // ErrQuery: the query is malformed, empty, or larger than allowed.
@@ -98,6 +99,9 @@ func (q Query) Values() url.Values {
 	if !q.At.IsZero() {
 		v.Set("at", strconv.FormatInt(q.At.Unix(), 10))
 	}
+	if !q.Known.IsZero() {
+		v.Set("known", strconv.FormatInt(q.Known.Unix(), 10))
+	}
 	if q.Height > 0 {
 		v.Set("height", strconv.FormatUint(q.Height, 10))
 	}
@@ -108,7 +112,7 @@ func (q Query) Values() url.Values {
 func ParseQuery(v url.Values) (Query, error) {
 	var q Query
 	for name, values := range v {
-		once := name == "did" || name == "status" || name == "at" || name == "height"
+		once := name == "did" || name == "status" || name == "at" || name == "known" || name == "height"
 		if slices.Contains(values, "") || once && len(values) != 1 || len(values) > MaxQueryKeys {
 			return Query{}, ErrQuery
 		}
@@ -164,12 +168,16 @@ func ParseQuery(v url.Values) (Query, error) {
 				}
 				q.Headers = append(q.Headers, n)
 			}
-		case "at":
+		case "at", "known":
 			n, err := strconv.ParseInt(values[0], 10, 64)
 			if err != nil || n <= 0 || n > 1<<40 {
 				return Query{}, ErrQuery
 			}
-			q.At = time.Unix(n, 0).UTC()
+			if t := time.Unix(n, 0).UTC(); name == "at" {
+				q.At = t
+			} else {
+				q.Known = t
+			}
 		case "height":
 			n, err := strconv.ParseUint(values[0], 10, 63)
 			if err != nil || n == 0 {

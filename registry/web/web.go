@@ -151,7 +151,7 @@ func (s *Server) operation(w http.ResponseWriter, r *http.Request) {
 func (s *Server) prove(w http.ResponseWriter, r *http.Request, q light.Query) {
 	nq := node.Query{Height: q.Height}
 	nq.Types, nq.Operations, nq.Raw, nq.At = q.Metadata, q.Operations, q.Leaves, q.At
-	nq.Anchors, nq.Heights = q.Anchors, q.Headers
+	nq.Anchors, nq.Heights, nq.Known = q.Anchors, q.Headers, q.Known
 	if q.DID != "" && q.DID.Network() != s.cfg.Node.Network() {
 		s.fail(w, r, registry.ErrNotFound)
 		return
