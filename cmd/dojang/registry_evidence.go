@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
 )
 
@@ -22,7 +23,10 @@ type registryEvidenceCmd struct {
 	Proposal []uint64 `help:"Proposals with their content and votes." placeholder:"N"`
 	Member   []string `help:"Members." placeholder:"ID"`
 	Rules    bool     `help:"The parameters of the network, and its validators."`
-	At       moment   `help:"Also how accreditations and registrations stood at that moment." placeholder:"MOMENT"`
+	At       moment   `help:"Also whether all that was in force at that moment." placeholder:"MOMENT"`
+	Known    moment   `help:"The same, as it was known at that moment; now unless told otherwise." placeholder:"MOMENT"`
+	Block    uint64   `help:"Proven by the header of that block, for instance a published head's, while nodes keep its state; the newest unless told otherwise." placeholder:"HEIGHT"`
+	Header   []uint64 `help:"Older blocks, proven without any validator's key." placeholder:"HEIGHT"`
 }
 
 func (c *registryEvidenceCmd) Run(e *env) error {
@@ -48,15 +52,25 @@ func (c *registryEvidenceCmd) Run(e *env) error {
 		return err
 	}
 	said := sayFacts(facts)
-	if c.JSON {
-		return e.print(map[string]any{"file": c.Out, "bytes": len(raw), "known_block": facts.Head().Height, "known_at": facts.Head().KnownAt, "says": said})
+	var moments []answered
+	if !q.At.IsZero() || !q.Known.IsZero() {
+		moments = answers(facts, q, evidence.Moment{At: q.At, Known: q.Known})
 	}
-	_, err = fmt.Fprintf(e.stdout, "%s: %d bytes, proven by block %d\n%s", c.Out, len(raw), facts.Head().Height, listed(said))
-	return err
+	headers := provenHeaders(facts, append([]uint64{0}, c.Header...))
+	if c.JSON {
+		err = e.print(map[string]any{"file": c.Out, "bytes": len(raw), "known_block": facts.Head().Height, "known_at": facts.Head().KnownAt, "says": said,
+			"moments": moments, "headers": headers})
+	} else {
+		_, err = fmt.Fprintf(e.stdout, "%s: %d bytes, proven by block %d\n%s%s", c.Out, len(raw), facts.Head().Height, listed(said), listMoment(moments, headers))
+	}
+	if len(headers) < len(c.Header) {
+		err = errors.Join(err, fmt.Errorf("%w: not all of these blocks stand in the header tree yet", errCheck))
+	}
+	return errors.Join(err, unanswered(moments))
 }
 
 func (c *registryEvidenceCmd) query(e *env, v *council) (light.Query, error) {
-	q := light.Query{Keys: c.Key, Purposes: c.Purpose, Status: c.Status, At: c.At.at}
+	q := light.Query{Keys: c.Key, Purposes: c.Purpose, Status: c.Status, At: c.At.at, Known: c.Known.at, Headers: c.Header, Height: c.Block}
 	var err error
 	if c.DID != "" {
 		if q.DID, err = v.identifier(c.DID); err != nil {

@@ -145,3 +145,80 @@ cp heads/head-*.json head.json; cp heads/head-*.cbor head.cbor; cp heads/head-*.
 		}
 	})
 }
+
+// Was it in force at T, as known at K? Asked of a node, answered again offline with one published head.
+func TestEvidenceOfThePast(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	s := newOperatorShell(t)
+	s.oneNode()
+	now := func() string {
+		s.run("sleep 2")
+		return time.Now().UTC().Truncate(time.Second).Add(-time.Second).Format(time.RFC3339)
+	}
+	before := now()
+	s.run(`dojang registry did create net/1 net/gaon --name "가온구청" --generate-passphrase
+dojang registry propose accredit net/1 $(cat net/gaon/did.txt) resident-id --root net/gaon/gaon-root.pem
+dojang registry proposals net/1 1 --wait`)
+	open := now()
+	s.run(`dojang registry propose accreditation-suspend net/1 $(cat net/gaon/did.txt) resident-id
+dojang registry proposals net/1 2 --wait`)
+	suspended := now()
+	s.run(`dojang registry did create net/1 net/other --name "다른 기관" --generate-passphrase`) // the headers until now come into the tree
+	ask := `dojang registry evidence net/1 %s --did $(cat net/gaon/did.txt) --type resident-id --key assertion-1 --header 1 --at %s --known %s`
+	for _, tt := range []struct{ name, at, known, accredited, key string }{
+		{"before", before, open, "was not in force", "was not in force"},
+		{"nobody-knew", open, before, "was not on the chain", "was not on the chain"},
+		{"open", open, open, "was in force", "was in force"},
+		{"open-today", open, suspended, "was in force", "was in force"},
+		{"suspended", suspended, suspended, "was not in force", "was in force"},
+	} {
+		file := "net/" + tt.name + ".cbor"
+		text := s.run(fmt.Sprintf(ask, file, tt.at, tt.known))
+		when := fmt.Sprintf("at %s as known at %s", tt.at, tt.known)
+		says := func(text string) {
+			t.Helper()
+			for _, line := range strings.Split(text, "\n") {
+				switch {
+				case strings.Contains(line, "the accreditation of") && strings.HasSuffix(line, when) && !strings.Contains(line, "resident-id:1 "+tt.accredited),
+					strings.Contains(line, "the key did:") && strings.HasSuffix(line, when) && !strings.Contains(line, "#assertion-1 "+tt.key):
+					t.Errorf("%s: %s", tt.name, line)
+				}
+			}
+			if strings.Count(text, when) != 2 || !strings.Contains(text, "block 1 was made at") {
+				t.Errorf("%s: %s", tt.name, text)
+			}
+		}
+		says(text)
+		s.run("dojang registry trust export net/1 net/now-" + tt.name + ".json >/dev/null")
+		says(s.run(fmt.Sprintf("dojang verify evidence %s --trust net/now-%s.json --in-force-at %s --known-at %s", file, tt.name, tt.at, tt.known)))
+	}
+	if code, text := s.exit(fmt.Sprintf("dojang verify evidence net/suspended.cbor --trust net/now-open.json --in-force-at %s --known-at %s 2>&1", open, open)); code != "1" || !strings.Contains(text, "is not shown") {
+		t.Fatalf("exit %s: %s", code, text)
+	}
+	t.Run("with a published head, and every server off", func(t *testing.T) {
+		s.run(`dojang registry head export net/1 heads >/dev/null; cp heads/head-*.json head.json`)
+		head, err := readHead(filepath.Join(s.dir, "head.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.run(fmt.Sprintf(ask+" --block %d", "net/published.cbor", open, suspended, head.Height))
+		s.stop()
+		verify := fmt.Sprintf("dojang verify evidence net/published.cbor --head %%s --in-force-at %s --known-at %s", open, suspended)
+		if text := s.run(fmt.Sprintf(verify, "head.json")); !strings.Contains(text, "resident-id:1 was in force") || !strings.Contains(text, "block 1 was made at") {
+			t.Fatal(text)
+		}
+		head.Hash[7] ^= 1
+		raw, err := head.Marshal()
+		if err == nil {
+			err = writeFile(filepath.Join(s.dir, "forged.json"), raw)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if code, text := s.exit(fmt.Sprintf(verify, "forged.json") + " 2>&1"); code != "1" {
+			t.Fatalf("exit %s: %s", code, text)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,8 +20,12 @@ type verifyCmd struct {
 type verifyEvidence struct {
 	File  string    `arg:"" help:"Evidence file (CBOR), or - for standard input." type:"path"`
 	Trust string    `help:"Trust file or trust bundle." default:"dojang-data/trust.json" type:"path" placeholder:"FILE"`
+	Head  string    `help:"Published head instead of a trust file: then no validator's key is needed." type:"path" placeholder:"FILE"`
 	At    time.Time `help:"Check as if it were this moment (RFC 3339); default: now."`
 	JSON  bool      `help:"Print JSON lines only."`
+
+	InForceAt moment `help:"Was it all in force at that moment? The Evidence must have been asked for with it (--at)." placeholder:"MOMENT"`
+	KnownAt   moment `help:"The same, as it was known at that moment (--known)." placeholder:"MOMENT"`
 }
 
 // verifyJSON says what held.
@@ -33,10 +38,23 @@ type verifyJSON struct {
 	Facts   []string  `json:"facts,omitempty"`
 	Says    []said    `json:"says,omitempty"` // the same in words
 	Error   string    `json:"error,omitempty"`
+
+	Moments []answered     `json:"moments,omitempty"`
+	Headers []provenHeader `json:"headers,omitempty"` // older ones, under the head
+}
+
+// trust is where checking begins: a published head, or the trust file.
+func (c *verifyEvidence) trust() (evidence.Trust, error) {
+	if c.Head == "" {
+		trust, _, err := readTrust(c.Trust)
+		return trust, err
+	}
+	head, err := readHead(c.Head)
+	return head.Trust(), err
 }
 
 func (c *verifyEvidence) Run(e *env) error {
-	trust, _, err := readTrust(c.Trust)
+	trust, err := c.trust()
 	if err != nil {
 		return err
 	}
@@ -63,13 +81,19 @@ func (c *verifyEvidence) Run(e *env) error {
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
 	head := facts.Head()
-	out := verifyJSON{OK: true, Network: trust.Network, Height: head.Height, KnownAt: head.KnownAt, Header: fmt.Sprintf("%x", facts.HeadHash()), Facts: facts.Keys(), Says: sayFacts(facts)}
+	out := verifyJSON{OK: true, Network: trust.Network, Height: head.Height, KnownAt: head.KnownAt, Header: fmt.Sprintf("%x", facts.HeadHash()), Facts: facts.Keys(), Says: sayFacts(facts), Headers: provenHeaders(facts, nil)}
+	out.Headers = out.Headers[:len(out.Headers)-1]
+	if !c.InForceAt.at.IsZero() || !c.KnownAt.at.IsZero() {
+		for _, q := range askedAbout(facts) {
+			out.Moments = append(out.Moments, answers(facts, q, evidence.Moment{At: c.InForceAt.at, Known: c.KnownAt.at})...)
+		}
+	}
 	if c.JSON {
-		return e.print(out)
+		return errors.Join(e.print(out), unanswered(out.Moments))
 	}
 	fmt.Fprintf(e.stdout, "It holds: proven by block %d of %s, as known at %s.\n", out.Height, trust.ChainID, out.KnownAt.Format(time.RFC3339))
-	fmt.Fprint(e.stdout, listed(out.Says))
-	return nil
+	fmt.Fprint(e.stdout, listed(out.Says), listMoment(out.Moments, out.Headers))
+	return unanswered(out.Moments)
 }
 
 // readLimited reads at most n bytes.

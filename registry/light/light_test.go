@@ -494,7 +494,8 @@ func TestFacts(t *testing.T) {
 
 func TestQuery(t *testing.T) {
 	q := light.Query{DID: "did:dojang:local:Qm1", Keys: []string{"a", "b"}, Types: []string{vct}, Purposes: []string{"p"}, Status: true,
-		Metadata: []string{"urn:x:1"}, Operations: []registry.Hash{registry.HashOf(nil)}, Leaves: [][]byte{[]byte("gov/proposals")}, At: time.Unix(1700000000, 0).UTC(), Height: 7}
+		Metadata: []string{"urn:x:1"}, Operations: []registry.Hash{registry.HashOf(nil)}, Leaves: [][]byte{[]byte("gov/proposals")}, At: time.Unix(1700000000, 0).UTC(), Height: 7,
+		Known: time.Unix(1700000007, 0).UTC(), Anchors: [][32]byte{{7}}, Headers: []uint64{1, 9}}
 	got, err := light.ParseQuery(q.Values())
 	if err != nil || !slices.Equal(got.Keys, q.Keys) || got.Height != 7 || !got.At.Equal(q.At) || got.Operations[0] != q.Operations[0] || string(got.Leaves[0]) != "gov/proposals" {
 		t.Fatalf("%+v %v", got, err)

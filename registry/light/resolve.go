@@ -106,7 +106,8 @@ func (c *Client) Evidence(ctx context.Context, q Query) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.Height > 0 || q.DID != "" && q.withoutDID() > 0 || q.DID == "" { // not what a subject keeps
+	past := !q.At.IsZero() || !q.Known.IsZero() || q.Height > 0
+	if past || q.DID != "" && q.withoutDID() > 0 || q.DID == "" { // not what a subject keeps
 		_, raw, err := c.fetch(ctx, q, nil)
 		return raw, err
 	}
