@@ -185,12 +185,15 @@ func TestFailedStep(t *testing.T) {
 }
 
 func FuzzParseFact(f *testing.F) {
-	f.Add("key", testID("a").ID(), "cred-1")
-	f.Add("anchor", strings.Repeat("ab", 32), "")
-	f.Add("parameters", "", "")
-	f.Add("did", "../x", "%2f")
-	f.Fuzz(func(t *testing.T, kind, id, name string) {
-		fact, err := ParseFact(kind, id, name)
+	f.Add("key", testID("a").ID(), "cred-1", "")
+	f.Add("anchor", strings.Repeat("ab", 32), "", "")
+	f.Add("parameters", "", "", "")
+	f.Add("did", "../x", "%2f", "")
+	f.Add("round", testID("a").ID(), "youth-rent", "2026-1")
+	f.Add("accreditation-history", testID("a").ID(), "urn:x:1", "1")
+	f.Add("proposal", "7", "", "")
+	f.Fuzz(func(t *testing.T, kind, id, name, sub string) {
+		fact, err := ParseFact(kind, id, name, sub)
 		if err != nil {
 			if fact != (Fact{}) {
 				t.Fatal("a fact with an error")
@@ -210,9 +213,34 @@ func FuzzPlaces(f *testing.F) {
 	f.Add(testID("a").ID() + "/account-opening")
 	f.Add("' OR 1=1--")
 	f.Fuzz(func(t *testing.T, s string) {
-		for _, valid := range []func(string) bool{validID, validAccreditationPlace, validRegistrationPlace} {
+		for _, valid := range []func(string) bool{validID, validAccreditationPlace, validRegistrationPlace, validIssuerPlace, validRoundPlace, validNumber} {
 			if valid(s) && (len(s) > 256 || strings.ContainsAny(s, " \"'<>%\\?#\x00") || strings.Contains(s, "//") || strings.HasSuffix(s, "/")) {
 				t.Fatalf("took %q", s)
+			}
+		}
+	})
+}
+
+// A search leads to a page of ours or says that it leads nowhere, whatever was asked.
+func FuzzFind(f *testing.F) {
+	for _, q := range []string{"#7", "12", "의안 3", string(testID("mois")) + "/urn:dojang:kr:resident-id:1/1", "https://status.example/" + testID("mois").ID() + "/1",
+		"//evil.example", "urn:dojang:kr:resident-id:1", strings.Repeat("ab", 32), "d/" + testID("mois").ID() + "/accr/urn:x/2", "kr-trust"} {
+		f.Add(q)
+	}
+	source := newFake()
+	f.Fuzz(func(t *testing.T, q string) {
+		places, why, err := finder{source, t.Context(), source.network}.places(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(places) == 0 {
+			if _, ok := texts[why]; !ok {
+				t.Fatalf("%q: no reason %q", q, why)
+			}
+		}
+		for _, p := range places {
+			if _, ok := texts["fact."+p.Kind]; !ok || !strings.HasPrefix(p.Path, "/") || strings.HasPrefix(p.Path, "//") || strings.ContainsAny(p.Path, "\\ \r\n\"'<>?%") || strings.Contains(p.Path, "..") {
+				t.Fatalf("%q leads to %+v", q, p)
 			}
 		}
 	})

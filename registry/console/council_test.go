@@ -416,3 +416,43 @@ func TestFindOnChain(t *testing.T) {
 		t.Errorf("%d", r.Code)
 	}
 }
+
+// An operation's page knows who handed it in, and which proposals carry it.
+func TestOperations(t *testing.T) {
+	w := newConsortium(t)
+	p, err := w.source.Proposal(t.Context(), 12)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vote, err := w.source.Operation(t.Context(), p.Votes[1].Operation)
+	if err != nil || vote.Code != "ok" || vote.Done == nil || vote.Done.Kind != registry.KindVote || vote.Done.N != 12 || !slices.Equal(vote.Done.Members, []string{"member-0"}) ||
+		vote.Done.Sponsor != "member-0" || vote.At != p.Votes[1].At {
+		t.Errorf("%+v %v", vote, err)
+	}
+	proposed, err := w.source.Operation(t.Context(), p.Operation)
+	if err != nil || proposed.Code != "" || !slices.Equal(proposed.Proposals, []uint64{12}) {
+		t.Errorf("what waits: %+v %v", proposed, err)
+	}
+	if p, err = w.source.Proposal(t.Context(), 8); err != nil {
+		t.Fatal(err)
+	}
+	done, err := w.source.Operation(t.Context(), p.Operation)
+	if err != nil || done.Code != "ok" || done.Done != nil || !slices.Equal(done.Proposals, []uint64{8}) || done.At.Height != w.suspended {
+		t.Errorf("what a proposal carried: %+v %v", done, err)
+	}
+	t.Run("a proposal that closes later is noticed", func(t *testing.T) {
+		w.pass(73 * time.Hour)
+		p, err := w.source.Proposal(t.Context(), 12)
+		if err != nil || p.State != registry.ProposalExecuted {
+			t.Fatalf("%+v %v", p.Proposal, err)
+		}
+		_, changes, err := w.source.Registration(t.Context(), w.bank.DID, "account-opening")
+		if err != nil || len(changes) != 2 || changes[0].What != "amended" || !slices.Equal(changes[0].Proposals, []uint64{12}) || changes[0].Fact.RetentionDays != 365 {
+			t.Errorf("%+v %v", changes, err)
+		}
+		c, err := w.source.Contents(t.Context(), p.Closed.Height)
+		if err != nil || len(c.Closed) != 1 || c.Closed[0].N != 12 {
+			t.Errorf("%+v %v", c, err)
+		}
+	})
+}

@@ -317,9 +317,11 @@ func (f *fakeSource) council(at func(uint64) Moment) {
 	for _, v := range []string{vct, "urn:dojang:kr:unknown:1"} {
 		f.types = append(f.types, Type{VCT: v, At: at(50)})
 	}
+	f.operation.Proposals = []uint64{3}
 	f.contents = Contents{Closed: []Proposal{f.proposals[2].Proposal}, Claims: true, More: 2, Operations: []Done{{Hash: registry.HashOf(nil), Kind: registry.KindAnchor, DID: mois, Sponsor: "mois", Code: "ok", Anchor: f.anchors[0].Root},
 		{Hash: registry.HashOf(nil), Kind: registry.KindVote, Sponsor: "mois", Members: []string{"seoul"}, Code: "ok", N: 1},
 		{Hash: registry.HashOf(nil), Kind: registry.KindUpdate, DID: bank, Sponsor: "mois", Code: "version-conflict"}, {Hash: registry.HashOf(nil), Kind: "x", Sponsor: "mois"}}}
+	f.operation.Done = &f.contents.Operations[1]
 }
 
 func newServer(t *testing.T, f Source) *Server {

@@ -96,6 +96,7 @@ type Network struct {
 	QuotaBlocks   uint64
 	Members       []Member
 	Validators    []Validator
+	Open          int // proposals that are not closed
 	Watched       int // blocks over which Validator.Signed counts
 }
 
@@ -164,9 +165,11 @@ type Done struct {
 
 // An Operation is an outcome. Code is "" while the hash is unknown to the chain.
 type Operation struct {
-	Hash registry.Hash
-	Code string
-	At   Moment
+	Hash      registry.Hash
+	Code      string
+	At        Moment
+	Done      *Done    // as its block has it; nil: a proposal carried it, or the block is pruned
+	Proposals []uint64 // of this operation
 }
 
 // An Anchor says who anchored a root, and when.

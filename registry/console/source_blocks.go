@@ -61,8 +61,30 @@ func (s *ChainSource) pruned(height uint64) (Block, error) {
 // maxDone bounds the operations of one block's page.
 const maxDone = 200
 
-// Contents implements Archive.
+// contentsKept bounds the blocks that are remembered as they were read.
+const contentsKept = 64
+
+// Contents implements Archive. A block is read once: it may be large, and be asked for by many.
 func (s *ChainSource) Contents(_ context.Context, height uint64) (Contents, error) {
+	s.mu.Lock()
+	out, ok := s.contents[height]
+	s.mu.Unlock()
+	if ok {
+		return out, nil
+	}
+	out, err := s.readContents(height)
+	if err == nil && !out.Pruned && height < s.cfg.Health().Height { // settled: its outcomes are committed
+		s.mu.Lock()
+		if s.contents == nil || len(s.contents) >= contentsKept {
+			s.contents = map[uint64]Contents{}
+		}
+		s.contents[height] = out
+		s.mu.Unlock()
+	}
+	return out, err
+}
+
+func (s *ChainSource) readContents(height uint64) (Contents, error) {
 	closed, err := s.closedAt(height)
 	if err != nil {
 		return Contents{}, err
@@ -128,12 +150,28 @@ func (s *ChainSource) done(out *Contents, raw []byte, sponsor string, height uin
 }
 
 // Operation implements Ledger.
-func (s *ChainSource) Operation(_ context.Context, hash registry.Hash) (Operation, error) {
+func (s *ChainSource) Operation(ctx context.Context, hash registry.Hash) (Operation, error) {
+	out := Operation{Hash: hash}
+	proposals, err := s.proposed(hash.Digest())
+	if err != nil {
+		return out, err
+	}
+	out.Proposals = proposals
 	fact, err := plain[registry.OutcomeFact](s, registry.OutcomeKey(hash))
 	if errors.Is(err, registry.ErrNotFound) {
-		return Operation{Hash: hash}, nil
+		return out, nil
 	}
-	return Operation{Hash: hash, Code: string(fact.Code), At: s.moment(fact.Height)}, err
+	if err != nil {
+		return out, err
+	}
+	out.Code, out.At = string(fact.Code), s.moment(fact.Height)
+	contents, err := s.Contents(ctx, fact.Height)
+	for i := range contents.Operations {
+		if d := &contents.Operations[i]; d.Hash == hash {
+			out.Done = d
+		}
+	}
+	return out, err
 }
 
 // Anchors implements Ledger.

@@ -61,8 +61,9 @@ type ChainSource struct {
 	cfg   ChainConfig
 	names map[string]string // :: validator's address -> name
 
-	mu      sync.Mutex
-	headers map[uint64]headed // :: height -> header, settled ones only; cleared when full
+	mu       sync.Mutex
+	headers  map[uint64]headed   // :: height -> header, settled ones only; cleared when full
+	contents map[uint64]Contents // :: height -> what stands in the block; the same
 
 	motions motions
 }
@@ -119,6 +120,11 @@ func (s *ChainSource) Network(ctx context.Context) (Network, error) {
 	if n.Members, err = s.members(); err != nil {
 		return Network{}, err
 	}
+	motions, err := s.count()
+	if err != nil {
+		return Network{}, err
+	}
+	n.Open = len(motions.Open)
 	return n, s.validators(&n)
 }
 

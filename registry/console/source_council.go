@@ -18,6 +18,7 @@ type motions struct {
 	byHash map[[32]byte][]uint64      // :: digest of the payload -> proposals of it
 	byKind map[registry.Kind][]uint64 // :: kinds of which the leaf does not name its operation
 	open   []uint64                   // not closed when they were read
+	state  registry.ProposalsFact     // of that reading: it changes whenever one opens or closes
 	closed map[uint64][]uint64        // :: height -> proposals that it closed
 }
 
@@ -42,6 +43,9 @@ func (s *ChainSource) learn() error {
 		return err
 	}
 	m := &s.motions
+	if m.byHash != nil && m.state.Count == all.Count && slices.Equal(m.state.Open, all.Open) {
+		return nil
+	}
 	if m.byHash == nil {
 		m.byHash, m.byKind, m.closed = map[[32]byte][]uint64{}, map[registry.Kind][]uint64{}, map[uint64][]uint64{}
 	}
@@ -68,7 +72,16 @@ func (s *ChainSource) learn() error {
 		}
 		m.settle(n, &fact)
 	}
+	m.state = all
 	return nil
+}
+
+// proposed names all proposals of an operation, whatever became of them.
+func (s *ChainSource) proposed(digest [32]byte) ([]uint64, error) {
+	s.motions.mu.Lock()
+	defer s.motions.mu.Unlock()
+	err := s.learn()
+	return slices.Clone(s.motions.byHash[digest]), err
 }
 
 func (m *motions) settle(n uint64, fact *registry.ProposalFact) {

@@ -258,6 +258,8 @@ var councilTexts = map[string]text{
 	"st.base":      {"발급기관이 마지막으로 서명한 차수", "Last epoch that the issuer signed itself"},
 	"st.second":    {"예비 상태 운영기관이 서명", "signed by the second status operator"},
 
+	"op.proposed": {"이 처리를 담은 안건", "Carried by"},
+	"home.open":   {"진행 중인 안건 {1}건", "{1} proposals not closed"},
 	"bl.closed":   {"이 블록이 끝낸 안건", "Proposals that this block closed"},
 	"bl.content":  {"이 블록의 처리", "Operations in this block"},
 	"bl.kind":     {"처리", "Operation"},
