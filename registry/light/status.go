@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/dojang-id/dojang/internal/statuslist"
@@ -22,6 +24,22 @@ type list struct {
 	fetched time.Time
 	failed  time.Time
 	err     error
+	behind  atomic.Bool // the newest epoch names another list than have, which could not be had
+}
+
+// Behind names the lists (media type, space, URI) of which the newest epoch's list could not be had; what StatusList gives is older and
+// belongs to no epoch that is the newest: it ages, and readers hold it against the epoch. For health and metrics.
+func (c *Client) Behind() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	for key, l := range c.lists {
+		if l.behind.Load() {
+			out = append(out, key)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
 // StatusList implements registry.StatusSource: the list at uri, tied to its issuer's newest checked epoch. When no node can be
@@ -40,9 +58,11 @@ func (c *Client) StatusList(ctx context.Context, uri, mediaType string) (registr
 	}
 	now := c.cfg.Now()
 	if l.have.URI != "" && l.root == epoch.Root {
+		l.behind.Store(false)
 		return l.have, nil // the epoch names this very list: nothing newer exists
 	}
 	if young(now, l.failed, c.cfg.CacheTTL/4) {
+		l.behind.Store(true)
 		return l.older()
 	}
 	have, root, err := c.fetchList(ctx, issuer, uri, mediaType)
@@ -51,12 +71,14 @@ func (c *Client) StatusList(ctx context.Context, uri, mediaType string) (registr
 			l.failed, l.err = now, err
 		}
 		c.cfg.Logger.Warn("status list not fetched", "uri", uri, "err", err)
+		l.behind.Store(true)
 		if l.have.URI == "" {
 			l.err = err
 		}
 		return l.older()
 	}
 	l.have, l.root, l.fetched, l.failed, l.err = have, root, now, time.Time{}, nil
+	l.behind.Store(false)
 	if c.store != nil {
 		c.store.putList(mediaType, have)
 	}

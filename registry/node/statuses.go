@@ -371,19 +371,30 @@ func (s *StatusStore) read(which func() (registry.DID, string), mediaType string
 		}
 		out, err := s.load(l, uri, mediaType, base)
 		if err == nil && !base && l.stored.Base != nil {
-			var own StoredList
-			if own, err = s.load(l, uri, mediaType, true); err == nil {
-				if sameRoot(l, uri) {
-					own.Token = []byte{}
-				}
-				out.Base = &own.StatusList
-			}
+			out.Base, err = s.base(l, uri, mediaType)
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return out, err
 		}
 	}
 	return StoredList{}, ErrNoList
+}
+
+// base is the issuer's own list beside its operator's, without the token where the values are the same; nil when they are not, and
+// the issuer has not published in this format: readers of it can then compare with nothing.
+func (s *StatusStore) base(l *issuerLists, uri, mediaType string) (*registry.StatusList, error) {
+	own, err := s.load(l, uri, mediaType, true)
+	same := sameRoot(l, uri)
+	if errors.Is(err, ErrNoList) && same {
+		own, err = s.load(l, uri, StatusJWT, true)
+	}
+	if errors.Is(err, ErrNoList) {
+		return nil, nil
+	}
+	if same {
+		own.Token = []byte{}
+	}
+	return &own.StatusList, err
 }
 
 // part is the newest epoch, or its base.
