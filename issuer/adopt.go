@@ -21,7 +21,7 @@ type StatusChain interface {
 
 // adopt looks at the newest epoch on the chain before the next one is made. Where the second status operator went on while this
 // issuer was away, or where this database is older than what it published, the entries that got worse there are taken over:
-// a revocation that was published is never taken back. The newest epoch is returned; the next one follows its number.
+// what was published is never taken back but by an officer. The newest epoch is returned; the next one follows its number.
 func (is *Issuer) adopt(ctx context.Context, t *tenant, last Publication) (registry.StatusEpoch, error) {
 	if t.Chain == nil {
 		return registry.StatusEpoch{}, nil
@@ -36,7 +36,14 @@ func (is *Issuer) adopt(ctx context.Context, t *tenant, last Publication) (regis
 	if !newest.Redated() && newest.Sequence <= last.Sequence {
 		return newest, nil
 	}
-	worse, err := is.madeWorse(ctx, t, newest)
+	records, err := t.Chain.StatusRecords(ctx, t.DID)
+	if err == nil && statuslist.EpochRoot(records) != newest.Root {
+		err = statuslist.ErrProof
+	}
+	if err != nil {
+		return registry.StatusEpoch{}, fmt.Errorf("take over from %s: %w", newest.Signer, err)
+	}
+	worse, err := is.madeWorse(ctx, t, newest, records)
 	if err != nil {
 		return registry.StatusEpoch{}, fmt.Errorf("take over from %s: %w", newest.Signer, err)
 	}
@@ -45,9 +52,60 @@ func (is *Issuer) adopt(ctx context.Context, t *tenant, last Publication) (regis
 	if err != nil {
 		return registry.StatusEpoch{}, fmt.Errorf("take over from %s: %w", newest.Signer, err)
 	}
+	own := newest.Sequence
+	if newest.Redated() {
+		own = newest.Base.Sequence
+	}
+	if b := is.boards[t.ID]; own > last.Sequence && b.left < own {
+		is.cfg.Log.Error("the database is older than what this issuer published: it was restored from a backup; credentials issued since are not in it",
+			"tenant", t.ID, "published", own, "in_database", last.Sequence)
+		if err := is.leaveLists(ctx, t, records); err != nil {
+			return registry.StatusEpoch{}, fmt.Errorf("leave the lists of before the restore: %w", err)
+		}
+		b.left = own
+	}
 	is.cfg.Log.Warn("status lists were published by somebody else meanwhile", "tenant", t.ID, "by", newest.Signer, "sequence", newest.Sequence,
 		"entries_worse", len(worse), "credentials_changed", changed)
 	return newest, nil
+}
+
+// leaveLists opens a list that nobody has used. Which entries of the others are in use is not known after a restore (a valid
+// entry looks like a free one), so none of them is drawn again (I2). Lists that the database has never seen are entered.
+func (is *Issuer) leaveLists(ctx context.Context, t *tenant, records [][]byte) error {
+	have, err := is.cfg.Store.Lists(ctx, t.ID)
+	if err != nil {
+		return err
+	}
+	for n := len(have) + 1; n <= max(len(have), len(records))+1; n++ {
+		l := ListInfo{Number: uint64(n), Length: is.cfg.ListLength, OpenedAt: is.now()}
+		if n <= len(records) {
+			record, err := statuslist.ParseRecord(records[n-1])
+			if err != nil {
+				return err
+			}
+			l.Length = record.Length
+		}
+		if err := is.cfg.Store.AddList(ctx, t.ID, l); err != nil && !errors.Is(err, ErrNotCurrent) {
+			return err
+		}
+	}
+	is.indices.forget(t.ID)
+	return nil
+}
+
+// adoptAll looks at the chain before anything is issued. Where it cannot be reached, that is made good before the first
+// publication.
+func (is *Issuer) adoptAll(ctx context.Context) error {
+	for id, t := range is.tenants {
+		last, err := is.cfg.Store.LastPublication(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read last publication: %w", err)
+		}
+		if _, err := is.adopt(ctx, t, last); err != nil {
+			is.cfg.Log.Warn("what is published is not compared with the database yet", "tenant", id, "error", err)
+		}
+	}
+	return nil
 }
 
 // An Adoption is what Store.Adopt takes over. Entry is written for each credential, with its Object.
@@ -67,15 +125,8 @@ func adopted(now, to State) (State, bool) {
 }
 
 // madeWorse are the entries that the newest epoch has worse than this issuer's own newest; of an own epoch that the database
-// has forgotten, the revoked ones.
-func (is *Issuer) madeWorse(ctx context.Context, t *tenant, newest registry.StatusEpoch) ([]Flip, error) {
-	records, err := t.Chain.StatusRecords(ctx, t.DID)
-	if err != nil {
-		return nil, err
-	}
-	if statuslist.EpochRoot(records) != newest.Root {
-		return nil, statuslist.ErrProof
-	}
+// has forgotten, all that are not valid: a suspension (a lost telephone) is lost as little as a revocation (DESIGN 7).
+func (is *Issuer) madeWorse(ctx context.Context, t *tenant, newest registry.StatusEpoch, records [][]byte) ([]Flip, error) {
 	var out []Flip
 	for _, raw := range records {
 		record, err := statuslist.ParseRecord(raw)
@@ -91,7 +142,7 @@ func (is *Issuer) madeWorse(ctx context.Context, t *tenant, newest registry.Stat
 			return nil, err
 		}
 		statuslist.Differences(base, now, func(idx uint64, _, after statuslist.Status) {
-			if state, ok := stateFor(after); ok && (newest.Redated() || after == statuslist.Revoked) {
+			if state, ok := stateFor(after); ok {
 				out = append(out, Flip{List: number, Index: idx, State: state})
 			}
 		})

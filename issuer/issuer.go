@@ -239,6 +239,9 @@ func (is *Issuer) Recover(ctx context.Context) error {
 	if _, err := is.nonces.keys(ctx, is.now()); err != nil {
 		return fmt.Errorf("prepare nonce keys: %w", err)
 	}
+	if err := is.adoptAll(ctx); err != nil {
+		return err
+	}
 	for id := range is.tenants {
 		if err := is.indices.open(ctx, id, is.now()); err != nil {
 			return fmt.Errorf("open status list: %w", err)

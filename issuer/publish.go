@@ -18,8 +18,8 @@ import (
 type board struct {
 	turn   chan struct{} // holds one token; who has it may touch the rest
 	lists  map[uint64]*statuslist.Publisher
-	covers int64 // newest change in lists
-
+	covers int64  // newest change in lists
+	left   uint64 // epoch of the chain for which the lists of a restored database were left
 }
 
 func newBoard() *board {

@@ -41,6 +41,8 @@ type KitConfig struct {
 	Log  *slog.Logger
 	// NoData leaves the records out.
 	NoData bool
+	// Chain goes on from another kit's; nil: a new one.
+	Chain *Chain
 }
 
 // Kit is an issuer with three tenants, its database, its HTTP listeners and a fake chain.
@@ -155,7 +157,10 @@ func Agencies() []issuer.Tenant {
 
 // New builds and starts a kit; Close ends it.
 func New(ctx context.Context, cfg KitConfig) (*Kit, error) {
-	k := &Kit{Chain: &Chain{}, Clock: NewClock(Start), BearerOf: map[string]string{}}
+	if cfg.Chain == nil {
+		cfg.Chain = &Chain{}
+	}
+	k := &Kit{Chain: cfg.Chain, Clock: NewClock(Start), BearerOf: map[string]string{}}
 	if err := k.open(ctx, cfg); err != nil {
 		k.Close()
 		return nil, err

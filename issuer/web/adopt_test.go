@@ -26,6 +26,9 @@ type others struct {
 
 func (o *others) StatusEpoch(_ context.Context, did registry.DID) (e registry.StatusEpoch, _ registry.Checked, err error) {
 	err = registry.ErrNotFound
+	if o.k == nil { // it only starts
+		return e, registry.Checked{}, err
+	}
 	for _, have := range o.k.Chain.Epochs() {
 		if have.Issuer == did {
 			e, err = have, nil
@@ -171,14 +174,14 @@ func TestAdopt(t *testing.T) {
 			}
 			shows(t, map[string]statuslist.Status{"good": statuslist.Valid, "revoked": statuslist.Revoked, "suspended": statuslist.Valid})
 		})
-		t.Run("a database older than what was published takes no revocation back", func(t *testing.T) {
+		t.Run("a database older than what was published takes nothing back", func(t *testing.T) {
 			o.took(t)
 			k.Clock.Advance(time.Hour)
 			o.publish(t, false, map[uint64]statuslist.Status{entries["good"][2]: statuslist.Revoked, entries["lifted"][0]: statuslist.Suspended})
 			if _, err := set(k, id["suspended"], "suspended"); err != nil {
 				t.Fatal(err)
 			}
-			shows(t, map[string]statuslist.Status{"good": statuslist.Revoked, "lifted": statuslist.Valid, "suspended": statuslist.Suspended, "revoked": statuslist.Revoked})
+			shows(t, map[string]statuslist.Status{"good": statuslist.Revoked, "lifted": statuslist.Suspended, "suspended": statuslist.Suspended, "revoked": statuslist.Revoked})
 		})
 		t.Run("lists that do not hash to the epoch", func(t *testing.T) {
 			o.took(t)
