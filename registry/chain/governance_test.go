@@ -3,6 +3,7 @@ package chain_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/dojang-id/dojang/registry"
@@ -223,6 +224,45 @@ func TestProposals(t *testing.T) {
 		next := a.Next(&registry.RetireBody{ID: "auth"})
 		want(t, "the old key", code(c, c.Op(next, a.Op(0).As(registry.RoleOp))), registry.CodeBadSignature)
 		want(t, "the new key", code(c, c.Op(next, chaintest.NewKey("n0").As(registry.RoleOp))), registry.CodeOK)
+	})
+	t.Run("H08 who holds the operation key does not outrun a decision", func(t *testing.T) {
+		c := council(t, 3, 2)
+		a := agency(c, "gaon")
+		thief := func() {
+			op := a.Next(&registry.UpdateBody{Keys: []registry.NewKey{{ID: fmt.Sprint("more", c.Height()), Use: registry.UseAssertion, Key: chaintest.NewKey(fmt.Sprint(c.Height())).Public()}}})
+			c.Must(c.Op(op, a.Op(0).As(registry.RoleOp)))
+			a.Took(op)
+		}
+		from := c.Headers[0].Time.Unix() + 1
+		compromise := a.Next(&registry.CompromiseBody{ID: "k1", From: from})
+		c.Must(c.Proposal(0, compromise))
+		thief()
+		c.Must(c.Vote(1, 1, true))
+		thief()
+		c.Pass(12)
+		want(t, "decided", state(t, c, 1).State, registry.ProposalExecuted)
+		record, err := c.Machine.DID(a.DID, 0)
+		if err != nil || record.DID.Seq != 3 || slices.Contains(record.DID.Keys, "k1") || len(record.Keys) != len(record.DID.Keys) {
+			t.Fatalf("%+v %v", record.DID, err)
+		}
+		want(t, "a proposal that is behind from the start", code(c, c.Proposal(0, compromise)), registry.CodeVersionConflict)
+		stale := a.Next(&registry.RetireBody{ID: "auth"})
+		want(t, "the controller still needs the newest", code(c, c.Op(stale, a.Op(0).As(registry.RoleOp))), registry.CodeVersionConflict)
+		stale.Seq, stale.Prev = 4, registry.HashOfDigest(record.DID.Head)
+		want(t, "and goes on after it", code(c, c.Op(stale, a.Op(0).As(registry.RoleOp))), registry.CodeOK)
+	})
+	t.Run("a decision does not weaken what was declared meanwhile", func(t *testing.T) {
+		c := council(t, 3, 2)
+		a := agency(c, "gaon")
+		early := c.Headers[0].Time.Unix() + 1
+		c.Must(c.Proposal(0, a.Next(&registry.CompromiseBody{ID: "k1", From: early + 1})))
+		op := a.Next(&registry.CompromiseBody{ID: "k1", From: early})
+		c.Must(c.Op(op, a.Op(0).As(registry.RoleOp)))
+		c.Must(c.Vote(1, 1, true))
+		c.Pass(12)
+		p := state(t, c, 1)
+		want(t, "state", p.State, registry.ProposalFailed)
+		want(t, "code", p.Code, registry.CodeVersionConflict)
 	})
 	t.Run("what members do not decide cannot be proposed", func(t *testing.T) {
 		c := council(t, 3, 2)

@@ -218,7 +218,7 @@ func (r *run) execute(n uint64, fact *registry.ProposalFact, w *writer) error {
 	no := error(registry.Refuse(registry.CodeDuplicate, "executed before"))
 	if before == nil || before.Code != registry.CodeOK {
 		iw := &writer{overlay: inner, height: r.height}
-		d := deciding{run: r, parsed: &parsed{op: op}, op: op, w: iw}
+		d := deciding{run: r, parsed: &parsed{op: op}, op: op, w: iw, decided: true}
 		if no = d.carried(op, iw); no == nil {
 			no = iw.err
 		}
@@ -243,7 +243,7 @@ func (r *run) execute(n uint64, fact *registry.ProposalFact, w *writer) error {
 
 // carried decides an operation that a proposal carries.
 func (d *deciding) carried(op *registry.SignedOperation, w *writer) error {
-	inner := deciding{run: d.run, parsed: &parsed{op: op}, op: op, w: w, approved: true}
+	inner := deciding{run: d.run, parsed: &parsed{op: op}, op: op, w: w, approved: true, decided: d.decided}
 	return d.run.decide(&inner)
 }
 

@@ -225,6 +225,7 @@ type deciding struct {
 	used   uint32 // bit i: a rule asked for signature i
 	// approved: a proposal carries the operation, and the members' votes stand for their signatures.
 	approved bool
+	decided  bool // and the time lock is over
 }
 
 // decide applies the rules of the kind. Error: *registry.Refusal or a fault of the store.
@@ -249,7 +250,7 @@ func (r *run) decide(d *deciding) error {
 
 // ownHistory is an operation of a DID's controller.
 func (d *deciding) ownHistory() error {
-	c, err := did.Apply(did.Input{Operation: d.op, State: d, Signatures: d, Height: d.height, Time: d.time, Development: d.params.Development})
+	c, err := did.Apply(did.Input{Operation: d.op, State: d, Signatures: d, Height: d.height, Time: d.time, Development: d.params.Development, Decided: d.decided})
 	if err != nil {
 		return err
 	}

@@ -47,6 +47,9 @@ type Input struct {
 	Height      uint64
 	Time        int64 // of the block's own header, seconds
 	Development bool  // of the network: http services on loopback
+	// Decided: k of n members decided it some time ago, when the history stood elsewhere. It is the next one all the same:
+	// who holds the operation key, perhaps a thief, must not outrun a decision by changing something else meanwhile.
+	Decided bool
 }
 
 // Changes are the facts to write.
@@ -97,7 +100,10 @@ func Apply(in Input) (Changes, error) {
 	if len(c.DID.Keys) > MaxKeys || len(c.DID.Services) > MaxServices {
 		return Changes{}, registry.Refuse(registry.CodeLimit, "too many keys or services")
 	}
-	c.DID.Seq, c.DID.Head = in.Operation.Seq, in.Operation.Hash.Digest()
+	if fact != nil {
+		c.DID.Seq = fact.Seq + 1
+	}
+	c.DID.Head = in.Operation.Hash.Digest()
 	return c, nil
 }
 
@@ -111,10 +117,17 @@ func (in Input) continues(fact *registry.DIDFact) error {
 		return registry.Refuse(registry.CodeDeactivated, "the identifier is deactivated")
 	case fact.Frozen != 0 && op.Kind() != registry.KindRecover:
 		return registry.Refuse(registry.CodeFrozen, "the identifier is frozen until recovery")
+	case in.late(fact):
+		return nil
 	case op.Seq != fact.Seq+1 || op.Prev.Digest() != fact.Head:
 		return registry.Refuse(registry.CodeVersionConflict, "not the next operation of this identifier")
 	}
 	return nil
+}
+
+// late: decided when an earlier operation was the newest.
+func (in Input) late(fact *registry.DIDFact) bool {
+	return in.Decided && in.Operation.Seq > 0 && in.Operation.Seq <= fact.Seq
 }
 
 func (in Input) decide(c *Changes) error {
@@ -296,6 +309,9 @@ func (in Input) compromise(b *registry.CompromiseBody, c *Changes) error {
 		return registry.Refuse(registry.CodeBadTime, "a compromise cannot lie in the future")
 	}
 	// Later than declared before would make refused signatures count again.
+	if fact := c.DID; key.CompromisedFrom != 0 && in.late(&fact) && b.From >= key.CompromisedFrom {
+		return registry.Refuse(registry.CodeVersionConflict, "declared compromised from an earlier moment on meanwhile")
+	}
 	weaker := key.CompromisedFrom != 0 && b.From >= key.CompromisedFrom
 	if weaker || in.Time-b.From > int64(RepudiationLimit/time.Second) {
 		if in.Signatures.Has(registry.RoleOp) {
