@@ -39,13 +39,9 @@ func hashFloor(bytes float64) float64 {
 }
 
 func measureCatchUp(ctx context.Context, count int) (bench.Row, error) {
-	rounds := networkRounds
-	if count > 100_000 {
-		rounds = 1
-	}
 	var cost, floors, took []float64
 	var state, snapshot int64
-	for range rounds {
+	for range networkRounds {
 		err := withLoaded(ctx, count, func(l *Loaded) error {
 			cost, took = append(cost, float64(l.JoinedCPU)/float64(count)), append(took, float64(l.Joined)/1e6)
 			state, snapshot = l.StateBytes, l.SnapshotBytes
