@@ -220,3 +220,29 @@ func FuzzParseReceipt(f *testing.F) {
 		_, _ = r.Root(issued)
 	})
 }
+
+func FuzzBridge(f *testing.F) {
+	c, _, _, _ := anchored(f)
+	proof := c.Evidence(chain.Query{Raw: [][]byte{registry.HeaderRootKey()}})
+	point, path, err := c.Machine.HeaderPath(3, 2)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(evidence.EncodePoints(point, path))
+	head := headOf(c, c.Height())
+	f.Fuzz(func(t *testing.T, points []byte) {
+		bridge, err := evidence.Bridge(proof, points)
+		if err != nil {
+			return
+		}
+		facts, err := evidence.Check(bridge, head.Trust(), c.Now())
+		if err != nil {
+			return
+		}
+		for _, h := range facts.Headers() {
+			if h.Hash != c.Headers[h.Height-1].Hash() {
+				t.Fatalf("another header of height %d", h.Height)
+			}
+		}
+	})
+}

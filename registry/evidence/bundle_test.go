@@ -166,6 +166,26 @@ func TestBundleChain(t *testing.T) {
 	})
 }
 
+func FuzzLoadTrust(f *testing.F) {
+	c, _, _ := world(f, 1)
+	for _, marshal := range []func() ([]byte, error){bundleOf(c, 1, 3, 2).Marshal, c.Trust().Marshal} {
+		raw, err := marshal()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		trust, b, err := evidence.LoadTrust(raw)
+		switch {
+		case err != nil && (b != nil || trust.ChainID != ""):
+			t.Fatal("an error and a trust")
+		case err == nil && (trust.ChainID == "" || b != nil && b.ChainID != trust.ChainID):
+			t.Fatalf("%+v", trust)
+		}
+	})
+}
+
 func FuzzParseBundle(f *testing.F) {
 	c, _, _ := world(f, 1)
 	b := bundleOf(c, 1, 3, 2)

@@ -1,6 +1,7 @@
 package light
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -56,35 +57,40 @@ func (c *Client) AdvanceBundle(ctx context.Context) (newer bool, err error) {
 	if c.bundle.Load() == nil {
 		return false, nil
 	}
-	err = registry.ErrUnavailable
-	for _, node := range c.cfg.Nodes {
+	answered, refused := false, error(nil)
+	for _, node := range c.cfg.Nodes { // all of them: one may lag behind
 		have := c.bundle.Load()
-		links, asked := c.askBundles(ctx, node, have.Number)
-		if asked != nil {
-			c.cfg.Logger.Info("no trust bundles from a node", "node", node, "err", asked)
+		links, err := c.askBundles(ctx, node, have.Number)
+		if err == nil && len(links) == 0 {
+			answered = true
 			continue
 		}
-		if err != nil {
-			err = nil
+		var next *evidence.Bundle
+		if err == nil {
+			next, err = evidence.Advance(have, links, c.cfg.Now())
 		}
-		if len(links) == 0 {
-			continue
+		if err == nil {
+			err = c.adoptBundle(next)
 		}
-		next, failed := evidence.Advance(have, links, c.cfg.Now())
-		if failed == nil {
-			failed = c.adoptBundle(next)
+		switch {
+		case err == nil:
+			newer = true
+		case errors.Is(err, registry.ErrUntrusted), errors.Is(err, registry.ErrMalformed), errors.Is(err, registry.ErrLimit):
+			c.cfg.Logger.Warn("a node's trust bundles do not hold", "node", node, "err", err)
+			refused = err
+		default:
+			c.cfg.Logger.Info("no trust bundles from a node", "node", node, "err", err)
 		}
-		if failed != nil {
-			c.cfg.Logger.Warn("a node's trust bundles do not hold", "node", node, "err", failed)
-			err = failed
-			continue
-		}
-		newer, err = true, nil
 	}
-	if newer {
-		err = nil
+	switch {
+	case newer:
+		return true, nil
+	case refused != nil:
+		return false, refused
+	case !answered:
+		return false, registry.ErrUnavailable
 	}
-	return newer, err
+	return false, nil
 }
 
 func (c *Client) askBundles(ctx context.Context, node string, after uint64) ([]*evidence.Bundle, error) {
@@ -138,7 +144,7 @@ func (c *Client) renew(ctx context.Context) bool {
 	if c.cfg.Head == nil {
 		return false
 	}
-	err := c.fromHead(ctx, *c.cfg.Head)
+	err := c.BeginAtHead(ctx, *c.cfg.Head)
 	if err != nil {
 		c.cfg.Logger.Warn("the published head does not restore trust", "err", err)
 	}
@@ -166,9 +172,10 @@ func (c *Client) renewSoon(ctx context.Context) {
 	}
 }
 
-// fromHead begins anew at a published head: the light block that a node gives must be that very header, and the one after it
-// names the validators. The head must be newer than what was trusted, and inside the trusting period.
-func (c *Client) fromHead(ctx context.Context, head evidence.Head) error {
+// BeginAtHead begins anew at a published head, which the caller believes: the light block that a node gives must be that very
+// header, and the one after it must have the validators that it names. The head must be newer than what was trusted, and inside
+// the trusting period. Errors: registry.ErrUntrusted (also evidence.ErrTooOld), registry.ErrUnavailable.
+func (c *Client) BeginAtHead(ctx context.Context, head evidence.Head) error {
 	old := c.trust.Load()
 	if head.ChainID != old.ChainID || head.Network != old.Network || head.Height <= old.Height {
 		return untrusted(errors.New("registry/light: the head is of another chain, or not newer than the trust point"))
@@ -178,35 +185,42 @@ func (c *Client) fromHead(ctx context.Context, head evidence.Head) error {
 	}
 	last := registry.ErrUnavailable
 	for _, url := range c.cfg.Nodes {
-		node := nodeProvider{chainID: head.ChainID, url: url, http: c.cfg.HTTP}
-		lb, err := node.LightBlock(ctx, int64(head.Height))
-		if err == nil && [32]byte(lb.Hash()) != head.Hash {
-			err = untrusted(errors.New("registry/light: not the published header"))
-		}
+		next, err := validatorsAfter(ctx, nodeProvider{chainID: head.ChainID, url: url, http: c.cfg.HTTP}, head)
 		if err != nil {
 			last = err
 			continue
 		}
-		after, err := node.LightBlock(ctx, int64(head.Height)+1)
-		if err == nil && string(after.ValidatorSet.Hash()) != string(lb.NextValidatorsHash) {
-			err = untrusted(errors.New("registry/light: not the validators that the published header names"))
-		}
-		if err != nil {
-			last = err
-			continue
-		}
-		next := evidence.Trust{Number: old.Number, Network: old.Network, ChainID: old.ChainID, Development: old.Development, Height: head.Height,
-			Hash: head.Hash, Time: lb.Time, TrustingPeriod: old.TrustingPeriod, Validators: setOf(after.ValidatorSet)}
+		trust := evidence.Trust{Number: old.Number, Network: old.Network, ChainID: old.ChainID, Development: old.Development, Height: head.Height,
+			Hash: head.Hash, Time: head.Time, TrustingPeriod: old.TrustingPeriod, Validators: next}
 		c.track.mu.Lock()
 		defer c.track.mu.Unlock()
-		c.trust.Store(&next)
+		c.trust.Store(&trust)
 		c.track.client = nil
 		if c.store != nil {
-			c.store.putTrust(next)
+			c.store.putTrust(trust)
 		}
 		return nil
 	}
 	return last
+}
+
+// validatorsAfter are those that a published header names as the next ones.
+func validatorsAfter(ctx context.Context, node nodeProvider, head evidence.Head) (evidence.ValidatorSet, error) {
+	lb, err := node.LightBlock(ctx, int64(head.Height))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	if [32]byte(lb.Hash()) != head.Hash || !lb.Time.Equal(head.Time) {
+		return nil, untrusted(errors.New("registry/light: not the published header"))
+	}
+	after, err := node.LightBlock(ctx, int64(head.Height)+1)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", registry.ErrUnavailable, err)
+	}
+	if !bytes.Equal(after.ValidatorSet.Hash(), lb.NextValidatorsHash) {
+		return nil, untrusted(errors.New("registry/light: not the validators that the published header names"))
+	}
+	return setOf(after.ValidatorSet), nil
 }
 
 const bundleFile = "bundle"

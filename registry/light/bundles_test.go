@@ -169,6 +169,32 @@ func TestBundlesAreFollowed(t *testing.T) {
 		m.bundles = kept
 		m.mu.Unlock()
 	})
+	t.Run("H14 a node that lies about bundles", func(t *testing.T) {
+		fewer := *second
+		fewer.Signatures = fewer.Signatures[:1]
+		cut, err := fewer.Marshal()
+		must(t, err)
+		var many [][]byte
+		for range light.MaxBundles + 1 {
+			many = append(many, cut)
+		}
+		for name, files := range map[string][][]byte{"no bundle": {[]byte("{}")}, "fewer signatures": {cut}, "too many": many, "nothing": nil} {
+			answer, err := light.EncodeBundles(files)
+			must(t, err)
+			liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path == "/v1/trust-bundles" {
+					_, _ = w.Write(answer)
+					return
+				}
+				m.ServeHTTP(w, r)
+			}))
+			c := client(t, light.Config{Nodes: []string{liar.URL}, Bundle: first, Now: m.now})
+			if newer, err := c.AdvanceBundle(t.Context()); newer || c.Bundle().Number != 1 || (err == nil) != (files == nil) {
+				t.Fatalf("%s: %v %v", name, newer, err)
+			}
+			liar.Close()
+		}
+	})
 	m.pass(4 * month)
 	third := m.bundle(t, second, 0, 1)
 	m.pass(4 * month)

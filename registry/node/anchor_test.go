@@ -209,6 +209,7 @@ func synced(t *testing.T, n *Node) *Node {
 
 func TestAggregator(t *testing.T) {
 	gate := make(chan error)
+	var mu sync.Mutex
 	var sizes []int
 	a := newAggregator(anchorsConfig{Window: time.Millisecond, Waiting: 10, Write: func(ctx context.Context, _ [32]byte) (anchoredRoot, error) {
 		select {
@@ -232,7 +233,9 @@ func TestAggregator(t *testing.T) {
 						err = errors.New("a receipt of something else")
 					}
 				}
+				mu.Lock()
 				sizes = append(sizes, int(made.Receipts[0].Size))
+				mu.Unlock()
 			}
 			out <- err
 		}()
