@@ -108,6 +108,31 @@ cp heads/head-*.json head.json; cp heads/head-*.cbor head.cbor; cp heads/head-*.
 			t.Fatalf("exit %s: %s", code, text)
 		}
 	})
+	t.Run("H14 a published head restores trust that has expired", func(t *testing.T) {
+		s.run("dojang registry trust export net/1 bundle.json >/dev/null")
+		b, err := readBundle(filepath.Join(s.dir, "bundle.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expired := b.Trust
+		expired.Expires, expired.Height, expired.Hash, expired.Time = time.Now().Add(-time.Hour), 1, [32]byte{1}, time.Now().Add(-2*time.Hour)
+		raw, err := expired.Marshal()
+		if err == nil {
+			err = writeFile(filepath.Join(s.dir, "reader.json"), raw)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := "dojang registry evidence net/1 %s --trust reader.json --rules 2>&1"
+		if code, text := s.exit(fmt.Sprintf(ask, "no.cbor")); code == "0" {
+			t.Fatalf("expired trust was believed: %s", text)
+		}
+		s.run("dojang registry trust import reader.json --head head.json --node " + url)
+		s.run(fmt.Sprintf(ask, "yes.cbor") + "; dojang verify evidence yes.cbor --trust reader.json")
+		if code, _ := s.exit("dojang registry trust import reader.json --head head.json --node " + url + " 2>&1"); code != "1" { // not newer
+			t.Fatalf("exit %s", code)
+		}
+	})
 	s.stop()
 	t.Run("offline: the head and its stamp", func(t *testing.T) {
 		if text := s.run("dojang verify head head.json --stamp head.tsr --tsa-root tsa.pem"); !strings.Contains(text, "The time stamp holds") {

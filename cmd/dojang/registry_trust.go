@@ -12,6 +12,7 @@ import (
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/registry/node"
 )
 
@@ -222,12 +223,61 @@ func (h nodeHome) chainID() (string, error) {
 
 type registryTrustImport struct {
 	File   string   `arg:"" help:"The reader's trust file: replaced, or made with --fingerprint." type:"path"`
-	Links  []string `arg:"" help:"Trust bundles in the order of their numbers." type:"existingfile"`
+	Links  []string `arg:"" optional:"" help:"Trust bundles in the order of their numbers." type:"existingfile"`
 	Digest string   `help:"Fingerprint of the first link, got by another way than the file: begins a chain that the trust file does not know." name:"fingerprint" placeholder:"HEX"`
 	JSON   bool     `help:"Print JSON lines only."`
+
+	Head    string   `help:"Published head to begin from instead of links; the next link then needs --fingerprint." type:"existingfile" placeholder:"FILE"`
+	Node    []string `help:"URLs of nodes that know the validators after that head." placeholder:"URL"`
+	Network string   `help:"Network file, for the URLs of its nodes." type:"existingfile" placeholder:"FILE"`
+}
+
+// fromHead begins anew at a published head: the nodes only fill in what its hash fixes.
+func (c *registryTrustImport) fromHead(e *env) error {
+	if len(c.Links) > 0 || c.Digest != "" {
+		return errors.New("--head takes no links and no fingerprint")
+	}
+	head, err := readHead(c.Head)
+	if err != nil {
+		return err
+	}
+	trust, bundle, err := readTrust(c.File)
+	if err != nil {
+		return err
+	}
+	nodes, err := nodeURLs(c.Node, c.Network)
+	if err != nil {
+		return err
+	}
+	client, err := light.New(light.Config{Nodes: nodes, Trust: trust, Bundle: bundle, Logger: e.log})
+	if err != nil {
+		return err
+	}
+	if err := client.BeginAtHead(e.ctx, head); err != nil {
+		return fmt.Errorf("%w: %w", errCheck, err)
+	}
+	next := client.Trust()
+	raw, err := next.Marshal()
+	if err == nil {
+		err = writeFile(c.File, raw)
+	}
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return e.print(map[string]any{"file": c.File, "number": next.Number, "height": next.Height})
+	}
+	_, err = fmt.Fprintf(e.stdout, "%s begins at the published head of block %d, until %s\n", c.File, next.Height, next.Time.Add(next.TrustingPeriod).Format(time.RFC3339))
+	return err
 }
 
 func (c *registryTrustImport) Run(e *env) error {
+	if c.Head != "" {
+		return c.fromHead(e)
+	}
+	if len(c.Links) == 0 {
+		return errors.New("trust bundles, or --head, are required")
+	}
 	var links []*evidence.Bundle
 	for _, name := range c.Links {
 		b, err := readBundle(name)
