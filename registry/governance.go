@@ -55,6 +55,16 @@ func Propose(member string, op Operation, keys ...SigningKey) (*ProposeBody, err
 	return b, nil
 }
 
+// ProposeSigned makes the body of a proposal of an operation that somebody else has signed. Errors: ErrMalformed, ErrLimit, ErrKey.
+func ProposeSigned(member string, op *SignedOperation) (*ProposeBody, error) {
+	b := &ProposeBody{Member: member, Payload: op.Payload}
+	for _, s := range op.Signatures {
+		b.Signatures = append(b.Signatures, signatureWire{Protected: s.Protected, Value: s.Value})
+	}
+	_, err := b.Proposed()
+	return b, err
+}
+
 // Proposed is the operation that a proposal carries. Errors: ErrMalformed, ErrLimit, ErrKey.
 func (b *ProposeBody) Proposed() (*SignedOperation, error) {
 	var w payloadWire // the kind first: a proposal carries no proposal

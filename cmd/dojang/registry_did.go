@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/registry"
@@ -13,7 +14,15 @@ import (
 
 // registryDIDCmd is for organisations that are no members: whoever controls the keys controls the identifier.
 type registryDIDCmd struct {
-	Create didCreate `cmd:"" help:"Make keys, certificate and identifier, and write the identifier on the chain through a member's gateway."`
+	Create     didCreate     `cmd:"" help:"Make keys, certificate and identifier, and write the identifier on the chain through a member's gateway."`
+	AddKey     didAddKey     `cmd:"" help:"Make a further key."`
+	Service    didService    `cmd:"" help:"Set a service, or remove it."`
+	Retire     didRetire     `cmd:"" help:"Retire a key: what it signed before counts."`
+	Compromise didCompromise `cmd:"" help:"Declare a key compromised; from more than 72 hours ago, only members can (propose key-compromise)."`
+	Rotate     didRotate     `cmd:"" help:"Replace the operation key by the next one, and commit to a new next one."`
+	Freeze     didFreeze     `cmd:"" help:"Stop everything but recovery, with the recovery key: the operation key is stolen."`
+	Recover    didRecover    `cmd:"" help:"Put new control keys in place, with the recovery key or, that being lost, by the members."`
+	Deactivate didDeactivate `cmd:"" help:"End the identifier for good."`
 }
 
 type didCreate struct {
@@ -53,8 +62,8 @@ func (c *didCreate) Run(e *env) error {
 // found makes the organisation, or opens what is in the folder.
 func (c *didCreate) found(n network) (*organisation, error) {
 	f := founding{network: n, name: filepath.Base(c.Dir), display: c.Name, use: registry.KeyUse(c.Use), host: c.Host}
-	if !registry.ValidFragment(f.name) {
-		return nil, errors.New("the folder's name names the organisation: letters, digits, '-', '_' and '.'")
+	if !registry.ValidFragment(f.name) || strings.ToLower(f.name) != f.name {
+		return nil, errors.New("the folder's name names the organisation: small letters, digits, '-', '_' and '.'")
 	}
 	if f.display == "" {
 		f.display = f.name

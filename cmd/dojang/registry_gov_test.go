@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -328,6 +329,57 @@ dojang registry propose type-digest net/1 resident-id --out net/type.json
 dojang registry sign net/offline net/type.json --yes && dojang registry submit net/1 net/type.json
 dojang registry proposals net/1 2 --wait && dojang registry proposals net/1 --json`); !strings.Contains(text, "fix the metadata of urn:dojang:kr:resident-id:1") ||
 		strings.Count(text, `"state":"executed"`) != 2 {
+		t.Error(text)
+	}
+}
+
+// TestIdentifierLife: an organisation changes its identifier with its own keys; what it cannot do any more the members do.
+func TestIdentifierLife(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts processes")
+	}
+	s := newOperatorShell(t)
+	s.oneNode()
+	s.run("dojang registry did create net/1 net/gaon --generate-passphrase")
+	did := strings.TrimSpace(s.run("cat net/gaon/did.txt"))
+	n := 0
+	// does runs a command on the organisation, which makes the next version.
+	does := func(command string) {
+		t.Helper()
+		n++
+		name, rest, _ := strings.Cut(command, " ")
+		if text := s.run("dojang registry did " + name + " net/1 net/gaon " + rest); text != fmt.Sprintf("%s: version %d\n", did, n) {
+			t.Fatalf("%s: %s", command, text)
+		}
+	}
+	does("add-key sign-2 --use assertion")
+	does("service status StatusListPublisher http://127.0.0.1:1/status")
+	does("rotate")
+	does("rotate")
+	does("retire assertion-1")
+	does("service status")
+	does("compromise sign-2")
+	does("freeze")
+	s.refused("dojang registry did rotate net/1 net/gaon", "1", "the identifier is frozen until recovery")
+	does("recover")
+	does("rotate")
+	s.refused("dojang registry did add-key net/1 net/gaon op-7", "2", "not like the keys that control the identifier")
+	s.refused("dojang registry did add-key net/1 net/gaon sign-2", "1", "a key of that name exists or existed")
+	s.run("mkdir net/lost && mv net/gaon/keys/gaon.recovery* net/gaon/keys/gaon.op* net/gaon/keys/gaon.next* net/lost/")
+	s.refused("dojang registry did rotate net/1 net/gaon", "2", "does not hold the op key")
+	s.refused("dojang registry did recover net/1 net/gaon", "2", "does not hold the recovery key")
+	if text := s.run(`dojang registry did recover net/1 net/gaon --by-members net/recover.json
+dojang registry propose recover net/1 net/recover.json
+dojang registry proposals net/1 1 --wait`); !strings.Contains(text, "give "+did+" new control keys") || !strings.Contains(text, "executed") {
+		t.Fatal(text)
+	}
+	n++
+	does("rotate")
+	s.refused("dojang registry propose recover net/1 net/1/card.json", "2", "not an operation file of this version")
+	s.refused("dojang registry did deactivate net/1 net/gaon </dev/null", "1", "nothing was done")
+	does("deactivate --yes")
+	s.refused("dojang registry did rotate net/1 net/gaon", "1", "the identifier is deactivated")
+	if text := s.run(fmt.Sprintf("dojang registry evidence net/1 net/gaon.cbor --did %s --key assertion-1 --key sign-2", did)); !strings.Contains(text, "retired in block") || !strings.Contains(text, "compromised from") {
 		t.Error(text)
 	}
 }

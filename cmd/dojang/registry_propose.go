@@ -32,6 +32,7 @@ type registryProposeCmd struct {
 	End              proposeEnd             `cmd:"" name:"accreditation-end" help:"End an accreditation: revoke it."`
 	RegisterVerifier proposeRegister        `cmd:"" help:"Register what a verifier may ask for, and why."`
 	TypeDigest       proposeType            `cmd:"" help:"Fix the metadata of a credential type."`
+	Recover          proposeRecover         `cmd:"" help:"Give an organisation that lost its recovery key new control keys."`
 	KeyRetire        proposeRetire          `cmd:"" help:"Retire a key of an identifier: what it signed before counts."`
 	KeyCompromise    proposeCompromise      `cmd:"" help:"Declare a key of an identifier compromised."`
 	Deactivate       proposeDeactivate      `cmd:"" help:"End an identifier for good."`

@@ -247,3 +247,35 @@ type proposeDeactivate struct {
 func (c *proposeDeactivate) Run(e *env) error {
 	return c.changeDID(e, c.DID, &registry.DeactivateBody{})
 }
+
+type proposeRecover struct {
+	proposeFlags
+	File string `arg:"" help:"Operation file of the organisation (dojang registry did recover --by-members)." type:"existingfile"`
+}
+
+func (c *proposeRecover) Run(e *env) error {
+	d, err := readDraft(c.File)
+	if err != nil {
+		return err
+	}
+	if d.signed == nil || d.op.Body.Kind() != registry.KindRecover {
+		return fmt.Errorf("%s is not a recovery that the organisation has signed", c.File)
+	}
+	v, err := c.open(e)
+	if err != nil {
+		return err
+	}
+	_, all, err := v.rules(e.ctx)
+	if err != nil {
+		return err
+	}
+	body, err := registry.ProposeSigned(v.card.Member, d.signed)
+	if err != nil {
+		return unfit(err)
+	}
+	proposal, err := newDraft(v.operation(registry.Operation{Seq: all.Count + 1, Body: body}))
+	if err != nil {
+		return unfit(err)
+	}
+	return c.finish(e, v, proposal)
+}
