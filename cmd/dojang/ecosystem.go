@@ -271,7 +271,7 @@ func (eco *ecosystem) wallet(ctx context.Context, person string) (*holder.Holder
 
 // importRecords hands an agency's file to the issuer and returns how many records it holds now.
 func (eco *ecosystem) importRecords(ctx context.Context, p partyJSON, a *agency) (int, error) {
-	file, err := demoRecords(a.records)
+	file, err := demoRecords(a.records, eco.clock.Now())
 	if err != nil {
 		return 0, err
 	}

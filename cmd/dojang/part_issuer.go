@@ -9,7 +9,6 @@ import (
 	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/ttlkv"
 	"github.com/dojang-id/dojang/issuer"
-	"github.com/dojang-id/dojang/issuer/issuertest"
 	"github.com/dojang-id/dojang/issuer/store"
 	"github.com/dojang-id/dojang/issuer/web"
 	"github.com/dojang-id/dojang/registry"
@@ -103,9 +102,6 @@ func (eco *ecosystem) walletKey(ctx context.Context, r registry.Resolver) func(h
 		return keys.ParseJWK(key.JWK)
 	}
 }
-
-// demoRecords is an agency's own file.
-func demoRecords(name string) ([]byte, error) { return issuertest.Data.ReadFile("data/" + name) }
 
 // failpoint ends the process without any goodbye at the step that DOJANG_FAILPOINT names (kill tests).
 func failpoint() func(string) {

@@ -98,7 +98,8 @@ func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, tracker *l
 	if err != nil {
 		return nil, nil, err
 	}
-	policies, err := verifier.BuiltinPolicies(nil)
+	round, _, _ := demoRound(eco.clock.Now())
+	policies, err := verifier.BuiltinPolicies(map[string]map[string]string{"youth-support": {"round": round}})
 	if err != nil {
 		return nil, nil, err
 	}
