@@ -58,23 +58,23 @@ func (f *didFlags) controller(e *env) (*controller, error) {
 	return c, err
 }
 
-// series of control keys: each has keys name.series, name.series-2, name.series-3, … of which the chain knows which counts.
+// series of control keys: NAME.op is the first one, NAME.op-7 was made for version 7. The chain knows which counts.
 var series = []string{"op", "next", "recovery"}
 
-func (c *controller) keyName(series string, i int) string {
-	if i > 1 {
-		series += "-" + strconv.Itoa(i)
+func (c *controller) keyName(series string, version uint64) string {
+	if version > 0 {
+		series += "-" + strconv.FormatUint(version, 10)
 	}
 	return c.name + "." + series
 }
 
-// own finds the key that the chain names, among all that the folder has.
+// own finds the key that the chain names, among those that the folder has.
 func (c *controller) own(role string, is func(registry.PublicKey) bool) (registry.SigningKey, error) {
 	for _, s := range series {
-		for i := 1; ; i++ {
-			signer, err := c.store.Signer(c.keyName(s, i))
+		for version := range c.fact.Seq + 1 {
+			signer, err := c.store.Signer(c.keyName(s, version))
 			if errors.Is(err, keys.ErrNotFound) {
-				break
+				continue
 			}
 			if err != nil {
 				return registry.SigningKey{}, err
@@ -99,19 +99,14 @@ func (c *controller) committed(role string, hash [32]byte) (registry.SigningKey,
 	return c.own(role, func(k registry.PublicKey) bool { return k.Hash().Digest() == hash })
 }
 
-// fresh makes the next key of a series. One whose operation was refused is left over, and never used.
+// fresh makes the key of a series for the next version; one whose operation was refused is there already.
 func (c *controller) fresh(series, role string) (registry.SigningKey, error) {
-	for i := 1; ; i++ {
-		signer, err := c.store.Create(c.keyName(series, i), keys.EdDSA)
-		if errors.Is(err, keys.ErrExists) {
-			continue
-		}
-		if err != nil {
-			return registry.SigningKey{}, err
-		}
-		public, err := registry.NewPublicKey(signer.Public().Crypto())
-		return registry.SigningKey{Role: role, Public: public, Signer: signer}, err
+	signer, err := keys.OpenOrCreate(c.store, c.keyName(series, c.fact.Seq+1), keys.EdDSA)
+	if err != nil {
+		return registry.SigningKey{}, err
 	}
+	public, err := registry.NewPublicKey(signer.Public().Crypto())
+	return registry.SigningKey{Role: role, Public: public, Signer: signer}, err
 }
 
 // next is the next operation of the identifier's history.
