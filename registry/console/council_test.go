@@ -44,6 +44,9 @@ func TestHistory(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	if a.Domain != "seoul.example" {
+		t.Errorf("domain %q", a.Domain)
+	}
 	if !a.Suspended || !a.Lapses.IsZero() || changes[0].At.Height != w.suspended || changes[2].At.Height != w.accredited || changes[2].Fact.Suspended {
 		t.Errorf("%+v", a)
 	}

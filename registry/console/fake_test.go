@@ -206,7 +206,7 @@ func newFake() *fakeSource {
 	vct, youth := "urn:dojang:kr:resident-id:1", "urn:dojang:kr:youth-eligibility:1"
 	for i, n := range []string{"mois", "seoul", "bank", "old"} {
 		d := testID(n)
-		s := Subject{Summary: Summary{DID: d, Keys: 2, Created: at(12)}, Version: 3, Updated: at(4000),
+		s := Subject{Summary: Summary{DID: d, Keys: 2, Created: at(12), Domain: n + ".example"}, Version: 3, Updated: at(4000),
 			KeyList: []Key{
 				{ID: "cred-2", Use: registry.UseAssertion, Alg: "ES256", Multikey: "zDnaerx9CtbPJ1q36T5Ln5wYt3MQYeGRG5ehnPAmxcf5mDZpv", Active: at(4000)},
 				{ID: "cred-1", Use: registry.UseAssertion, Alg: "ES256", Multikey: "zDnaerDaTF5BXEavCrfRZEk316dpbLsfPDZ3WJ5hRTPFU2169", Active: at(12), Retired: at(4000)},
@@ -215,7 +215,7 @@ func newFake() *fakeSource {
 			Services: []Service{{ID: "status", Type: "StatusListPublisher", Endpoint: "https://status.seoul.example/lists"}, {ID: "site", Type: "LinkedDomains", Endpoint: "https://seoul.example", Removed: at(3000)}},
 			Versions: []Version{{3, at(4000), "keys", registry.HashOf(nil)}, {1, at(900), "rotated", registry.HashOf(nil)}, {0, at(12), "created", registry.HashOf(nil)}}}
 		if i < 2 {
-			a := Accreditation{N: 1, Changed: at(30), Operator: testID("mois"), Accreditation: registry.Accreditation{DID: d, Type: []string{vct, youth}[i], LegalBasis: []string{"KR-RRA-24-2"},
+			a := Accreditation{N: 1, Changed: at(30), Domain: n + ".example", Operator: testID("mois"), Accreditation: registry.Accreditation{DID: d, Type: []string{vct, youth}[i], LegalBasis: []string{"KR-RRA-24-2"},
 				StatusHost: "https://status.trust.example", From: testNow.AddDate(-1, 0, 0), Suspended: i == 1, Roots: [][]byte{make([]byte, 32)}}}
 			s.Types, s.Accreditations = 1, []Accreditation{a}
 			f.accreditations = append(f.accreditations, a)

@@ -27,10 +27,10 @@ func hostile(text string) *fakeSource {
 		g.Claims = map[string][]string{"urn:dojang:kr:resident-id:1": {text}, "urn:x:unknown:1": {text}}
 	}
 	for i := range f.accreditations {
-		f.accreditations[i].LegalBasis, f.accreditations[i].StatusHost = []string{text}, text
+		f.accreditations[i].LegalBasis, f.accreditations[i].StatusHost, f.accreditations[i].Domain = []string{text}, text, text
 	}
 	for i := range f.statuses {
-		f.statuses[i].Signer, f.statuses[i].Lists = text, []string{text}
+		f.statuses[i].Signer, f.statuses[i].Lists, f.statuses[i].Domain = text, []string{text}, text
 	}
 	for i := range f.subjects {
 		s := &f.subjects[i]
@@ -165,6 +165,14 @@ func TestHostileTexts(t *testing.T) {
 		body := get(t, newServer(t, f), "/en/verifiers").Body.String()
 		if !strings.Contains(body, `<bdi lang="ko">한빛은행</bdi>`) || !strings.Contains(body, "<bdi>compte</bdi>") {
 			t.Error("languages are not marked")
+		}
+	})
+	t.Run("J02 a domain that may look like another is not shown", func(t *testing.T) {
+		for host, ok := range map[string]bool{"status.seoul.example": true, "localhost:8602": true, "xn--80ak6aa92e.com": false, "аpple.com": false, "a.b@evil.example": false,
+			"EXAMPLE.com": false, "": false, "a b": false, "한빛.example": false, "a.example\u202e": false, strings.Repeat("a", 261): false} {
+			if plainHost(host) != ok {
+				t.Errorf("%q: %v", host, !ok)
+			}
 		}
 	})
 	t.Run("J02 look-alike names stand beside their identifiers", func(t *testing.T) {

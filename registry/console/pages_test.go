@@ -456,7 +456,7 @@ func TestWhatStands(t *testing.T) {
 		"/en/accreditations/" + testID("mois").ID() + "/urn:dojang:kr:resident-id:1/1": {"Emergency suspension", "proposal 1", "signed together", "dojang verify evidence accreditation-history.evidence"},
 		"/en/blocks/4210":    {"Time anchor", "proposal 1", "through mois", "signed by seoul", "Another change came first.", "Claims are never shown", "2 more", "no outcome"},
 		"/ko/accreditations": {"모바일 주민등록증", "주민등록법 제24조의2", "KR-RRA-24-2", "정지", "유효", "기한 없음"},
-		"/en/accreditations": {"Mobile resident ID", "Resident Registration Act, Art. 24-2", "Suspended", "In force"},
+		"/en/accreditations": {"Mobile resident ID", "Resident Registration Act, Art. 24-2", "Suspended", "In force", "mois.example, by its own word"},
 		"/ko/verifiers":      {"한빛은행", "비대면 계좌 개설을 위한 본인 확인", "1825일 후 파기", "4개 항목"},
 		"/en/status":         {"Fresh", "Overdue", "7 min ago"},
 		"/en/dids":           {"Hanbit Bank", "Deactivated", "issues 1", "asks for 1"},

@@ -183,6 +183,7 @@ type Anchor struct {
 type Summary struct {
 	DID         registry.DID
 	Name        map[string]string // from its first registration; nil for none: the chain holds no other names
+	Domain      string            // that it links itself, so far only its word; "" for none
 	Keys        int               // in force
 	Types       int               // accreditations
 	Purposes    int               // verifier registrations
@@ -237,6 +238,7 @@ type Accreditation struct {
 	N        uint64
 	Operator registry.DID // second status operator
 	Lapses   time.Time    // end of an emergency suspension; zero: none, or it was decided upon
+	Domain   string       // as Summary.Domain
 	Changed  Moment
 }
 
@@ -250,6 +252,7 @@ type Registration struct {
 type Status struct {
 	registry.StatusEpoch
 	At     Moment
+	Domain string   // as Summary.Domain
 	Served uint64   // sequence of the lists that this node serves; 0: none
 	Lists  []string // their URIs
 	Shape  []Shape  // of the same lists

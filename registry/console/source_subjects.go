@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,6 +39,7 @@ func (s *ChainSource) summary(d registry.DID) (Summary, registry.DIDFact, error)
 		return Summary{}, fact, err
 	}
 	out := Summary{DID: d, Keys: len(fact.Keys), Created: s.moment(fact.Created), Deactivated: s.moment(fact.Deactivated), Frozen: s.moment(fact.Frozen)}
+	out.Domain = s.domain(d)
 	err = s.of(d, "accr", func(string, []byte) error { out.Types++; return nil })
 	if err == nil {
 		err = s.of(d, "reg", func(name string, value []byte) error {
@@ -111,6 +113,30 @@ func (s *ChainSource) services(out *Subject) error {
 		out.Services = append(out.Services, Service{ID: id, Type: fact.Type, Endpoint: fact.Endpoint, Removed: s.moment(fact.Removed)})
 		return err
 	})
+}
+
+// domain is the host that a DID links itself (a service LinkedDomains). Nobody voted for it: pages say whose word it is, and a
+// host that is not plain ASCII is not shown, for it may look like another.
+func (s *ChainSource) domain(d registry.DID) (host string) {
+	err := s.of(d, "svc", func(_ string, value []byte) error {
+		fact, _, err := decodeLeaf[registry.ServiceFact](value)
+		if err != nil || fact.Type != "LinkedDomains" || fact.Removed != 0 || host != "" {
+			return err
+		}
+		if u, err := url.Parse(fact.Endpoint); err == nil && plainHost(u.Host) {
+			host = u.Host
+		}
+		return nil
+	})
+	if err != nil {
+		return ""
+	}
+	return host
+}
+
+func plainHost(s string) bool {
+	const allowed = "abcdefghijklmnopqrstuvwxyz0123456789.-:"
+	return s != "" && len(s) <= 260 && strings.Trim(s, allowed) == "" && !strings.Contains(s, "xn--")
 }
 
 // maxVersions of one page: the newest are shown.
@@ -198,7 +224,7 @@ func (s *ChainSource) accreditation(d registry.DID, name string, value []byte) (
 }
 
 func (s *ChainSource) accreditationOf(d registry.DID, vct string, n uint64, fact *registry.AccreditationFact, leaf registry.Leaf) Accreditation {
-	a := Accreditation{N: n, Operator: fact.Operator, Lapses: seconds(fact.Lapses), Changed: s.moment(leaf.Since), Accreditation: registry.Accreditation{
+	a := Accreditation{N: n, Domain: s.domain(d), Operator: fact.Operator, Lapses: seconds(fact.Lapses), Changed: s.moment(leaf.Since), Accreditation: registry.Accreditation{
 		DID: d, Type: vct, LegalBasis: fact.Basis, StatusHost: fact.Host, From: time.Unix(fact.From, 0).UTC(), Until: seconds(fact.Until), Suspended: fact.Suspended}}
 	for i := range fact.Roots {
 		a.Roots = append(a.Roots, fact.Roots[i][:])
@@ -256,7 +282,7 @@ func (s *ChainSource) Status(_ context.Context, d registry.DID) (Status, error) 
 	if err != nil {
 		return Status{}, err
 	}
-	out := Status{At: s.moment(leaf.Since), StatusEpoch: epoch}
+	out := Status{At: s.moment(leaf.Since), Domain: s.domain(d), StatusEpoch: epoch}
 	lists := s.cfg.Lists()
 	if lists == nil {
 		return out, nil

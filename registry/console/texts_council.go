@@ -277,10 +277,13 @@ var councilTexts = map[string]text{
 	"bl.notnamed": {"결과 없음", "no outcome"},
 	"bl.head":     {"공고문", "As a published head"},
 
-	"self.title": {"직접 확인하세요", "Check it yourself"},
-	"self.get":   {"증거 파일 받기", "Download the Evidence"},
-	"self.then":  {"받은 파일을 내 컴퓨터에서, 인터넷 없이 확인합니다.", "Then check the file on your own machine, with the network off if you like."},
-	"self.how":   {"신뢰 파일은 어디서?", "Where is the trust file from?"},
+	"did.claims":     {"{1} (스스로 밝힌 도메인)", "{1}, by its own word"},
+	"did.domain":     {"스스로 밝힌 도메인", "Domain, by its own word"},
+	"did.domain.how": {"그 도메인도 이 식별자를 가리키는지 확인하세요:", "See whether that domain names this identifier too:"},
+	"self.title":     {"직접 확인하세요", "Check it yourself"},
+	"self.get":       {"증거 파일 받기", "Download the Evidence"},
+	"self.then":      {"받은 파일을 내 컴퓨터에서, 인터넷 없이 확인합니다.", "Then check the file on your own machine, with the network off if you like."},
+	"self.how":       {"신뢰 파일은 어디서?", "Where is the trust file from?"},
 
 	"find.more":     {"어느 것을 찾으세요?", "Which one do you mean?"},
 	"find.accepts":  {"찾을 수 있는 것", "What can be looked up"},
