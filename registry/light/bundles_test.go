@@ -1,10 +1,12 @@
 package light_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/dojang-id/dojang/registry/chain/chaintest"
 	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
+	"github.com/dojang-id/dojang/registry/node"
 	"github.com/dojang-id/dojang/registry/registrytest"
 )
 
@@ -298,6 +301,73 @@ func FuzzDecodeBundles(f *testing.F) {
 		links, err := light.DecodeBundles(raw)
 		if err == nil && len(links) > light.MaxBundles {
 			t.Fatal("more than allowed")
+		}
+	})
+}
+
+// A network of four, tracked with a witness over HTTP: the reader's bundle has expired, the members have signed the next one, and
+// one of two nodes hands it on.
+func TestBundlesOfAConsortium(t *testing.T) {
+	dir := t.TempDir()
+	l, err := node.NewLocalnet(node.LocalnetConfig{Dir: dir, Validators: 4, Heartbeat: time.Second})
+	must(t, err)
+	must(t, l.Start(t.Context()))
+	t.Cleanup(func() { _ = l.Stop(context.Background()) })
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	n, other := l.Nodes[0], l.Nodes[1]
+	must(t, n.WaitHeight(ctx, 3))
+	first, err := n.ProposeBundle()
+	must(t, err)
+	if len(first.Members) != 4 || first.Threshold < 3 || first.Development || len(first.Validators) != 4 {
+		t.Fatalf("%+v", first)
+	}
+	first.Time, first.Expires = first.Time.Add(-2*time.Hour), time.Now().Add(-time.Hour).Truncate(time.Second)
+	must(t, n.WaitHeight(ctx, first.Height+2))
+	next := func(signers int) *evidence.Bundle {
+		b, err := n.ProposeBundle()
+		must(t, err)
+		b.Number = 2
+		b.Prev, err = first.Digest()
+		must(t, err)
+		for _, m := range b.Members[:signers] {
+			key := l.Governance[m.ID]
+			must(t, b.Sign(registry.SigningKey{Role: registry.RoleMember(m.ID), Public: m.Key, Signer: registrytest.Ed25519(key)}))
+		}
+		return b
+	}
+	home := filepath.Join(dir, "node-2")
+	t.Run("a home takes only the next one, well signed", func(t *testing.T) {
+		now := time.Now()
+		if err := node.PublishBundle(home, next(3), now); !errors.Is(err, node.ErrBundles) {
+			t.Fatalf("without the one before: %v", err)
+		}
+		must(t, node.PublishBundle(home, first, now))
+		if err := node.PublishBundle(home, next(2), now); !errors.Is(err, evidence.ErrBundle) {
+			t.Fatalf("two of four: %v", err)
+		}
+		must(t, node.PublishBundle(home, next(3), now))
+		if err := node.PublishBundle(home, next(4), now); !errors.Is(err, node.ErrBundles) {
+			t.Fatalf("a second number 2: %v", err)
+		}
+	})
+	must(t, other.WaitHeight(ctx, first.Height+4))
+	a, b := serve(t, n), serve(t, other)
+	t.Run("H14 the reader goes on with the bundle that one node has, and the witness confirms", func(t *testing.T) {
+		c := client(t, light.Config{Nodes: []string{a.URL, b.URL}, Bundle: first})
+		if _, _, err := c.TypeDigest(t.Context(), vct); !errors.Is(err, registry.ErrNotFound) { // proven absent
+			t.Fatalf("got %v", err)
+		}
+		if c.Bundle().Number != 2 || c.Trust().Number != 2 || c.Trust().Height < first.Height {
+			t.Fatalf("bundle %d, %+v", c.Bundle().Number, c.Trust())
+		}
+	})
+	t.Run("H13 a bundle does not stand for a witness", func(t *testing.T) {
+		dead := httptest.NewServer(nil)
+		dead.Close()
+		c := client(t, light.Config{Nodes: []string{b.URL, dead.URL}, Bundle: first})
+		if _, _, err := c.TypeDigest(t.Context(), vct); err == nil || errors.Is(err, registry.ErrNotFound) {
+			t.Fatalf("got %v", err)
 		}
 	})
 }

@@ -80,7 +80,11 @@ func (n *Node) Anchor(ctx context.Context, leaves ...[32]byte) (Anchored, error)
 	case r == nil:
 		return Anchored{}, ErrDown
 	}
-	return r.anchors.anchor(ctx, leaves)
+	made, err := r.anchors.anchor(ctx, leaves)
+	if err == nil {
+		n.metrics.anchored.Add(float64(len(leaves)))
+	}
+	return made, err
 }
 
 // A root that is anchored, with what proves it.
@@ -218,6 +222,13 @@ func receipts(tree *evidence.Aggregation, from, n int, written anchoredRoot) (An
 		out.Receipts = append(out.Receipts, r)
 	}
 	return out, nil
+}
+
+// pending leaves: waiting, or on their way.
+func (a *aggregator) pending() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waiting
 }
 
 func (a *aggregator) stop() {

@@ -244,9 +244,7 @@ func TestAggregator(t *testing.T) {
 	waiting := func(n int) {
 		t.Helper()
 		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-			a.mu.Lock()
-			have := a.waiting
-			a.mu.Unlock()
+			have := a.pending()
 			if have == n {
 				return
 			}

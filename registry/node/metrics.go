@@ -15,6 +15,8 @@ import (
 //	dojang_registry_validators, dojang_registry_validators_signing   of the newest header
 //	dojang_registry_mempool_transactions, dojang_registry_mempool_bytes
 //	dojang_registry_gateway_waiting           operations that wait for their outcome
+//	dojang_registry_anchor_leaves_waiting     digests that wait for their time anchor
+//	dojang_registry_anchored_leaves_total     digests that have one
 //	dojang_registry_transactions_total{code}  executed envelopes
 //	dojang_registry_operations_total{code}    executed operations
 //	dojang_registry_status_conflicts_total    refused epochs: any is an alarm
@@ -26,6 +28,7 @@ type metrics struct {
 	conflicts    prometheus.Counter
 	// misbehaviours are proofs that blocks hold against validators.
 	misbehaviours prometheus.Counter
+	anchored      prometheus.Counter
 }
 
 func newMetrics(n *Node) (*metrics, error) {
@@ -33,12 +36,13 @@ func newMetrics(n *Node) (*metrics, error) {
 		transactions:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dojang_registry_transactions_total", Help: "Executed envelopes."}, []string{"code"}),
 		operations:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "dojang_registry_operations_total", Help: "Executed operations."}, []string{"code"}),
 		misbehaviours: prometheus.NewCounter(prometheus.CounterOpts{Name: "dojang_registry_misbehaviours_total", Help: "Proofs on the chain that a validator's key was used twice."}),
+		anchored:      prometheus.NewCounter(prometheus.CounterOpts{Name: "dojang_registry_anchored_leaves_total", Help: "Digests that were anchored in time."}),
 		conflicts:     prometheus.NewCounter(prometheus.CounterOpts{Name: "dojang_registry_status_conflicts_total", Help: "Refused status epochs that contradict stored ones."}),
 	}
 	if n.cfg.Metrics == nil {
 		return m, nil
 	}
-	for _, c := range []prometheus.Collector{m.transactions, m.operations, m.conflicts, m.misbehaviours, gauges{n}} {
+	for _, c := range []prometheus.Collector{m.transactions, m.operations, m.conflicts, m.misbehaviours, m.anchored, gauges{n}} {
 		if err := n.cfg.Metrics.Register(c); err != nil {
 			return nil, err
 		}
@@ -66,6 +70,7 @@ var (
 	waitingDesc  = gauge("mempool_transactions", "Envelopes that wait for a block.")
 	bytesDesc    = gauge("mempool_bytes", "Their size.")
 	gatewayDesc  = gauge("gateway_waiting", "Operations of callers that wait for their outcome.")
+	leavesDesc   = gauge("anchor_leaves_waiting", "Digests that wait for their time anchor.")
 	snapshotDesc = gauge("snapshot_height", "Height of the newest snapshot.")
 )
 
@@ -75,7 +80,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{heightDesc, ageDesc, stateDesc, peersDesc, setDesc, signingDesc, waitingDesc, bytesDesc, gatewayDesc, snapshotDesc} {
+	for _, d := range []*prometheus.Desc{heightDesc, ageDesc, stateDesc, peersDesc, setDesc, signingDesc, waitingDesc, bytesDesc, gatewayDesc, leavesDesc, snapshotDesc} {
 		to <- d
 	}
 }
@@ -115,6 +120,9 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	put(waitingDesc, float64(r.engine.node.Mempool().Size()))
 	put(bytesDesc, float64(r.engine.node.Mempool().SizeBytes()))
 	put(gatewayDesc, float64(r.gateway.waiting()))
+	if r.anchors != nil {
+		put(leavesDesc, float64(r.anchors.pending()))
+	}
 	height, _ := r.snapshots.newest()
 	put(snapshotDesc, float64(height))
 }
