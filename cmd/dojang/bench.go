@@ -118,10 +118,10 @@ func (c *benchCmd) cases() []bench.Case {
 	return chosen
 }
 
-// benchCases are in order of their weight: what a slow machine leaves out comes last.
+// benchCases: whole networks come last, so that a slow machine leaves out few rows.
 func benchCases() []bench.Case {
 	cases := slices.Concat(sdjwt.BenchCases(), statuslist.BenchCases(), httpd.BenchCases(), issuertest.BenchCases(), verifiertest.BenchCases(),
-		node.BenchCases(), registryweb.BenchCases(), chaintest.BenchCases(), sqldb.BenchCases())
+		sqldb.BenchCases(), chaintest.BenchCases(), registryweb.BenchCases(), node.BenchCases())
 	systems := []bench.Case{
 		{Name: "ops/cold-start", Whole: func(ctx context.Context, _ bench.Options) (bench.Row, error) { return coldStart(ctx) }},
 		{Name: "ops/rss", Whole: func(ctx context.Context, _ bench.Options) (bench.Row, error) { return peakMemory(ctx) }},

@@ -48,12 +48,12 @@ func BenchCases() []bench.Case {
 		return func(ctx context.Context, _ bench.Options) (bench.Row, error) { return measureCatchUp(ctx, count) }
 	}
 	return []bench.Case{
+		{Name: "registry/catch-up", Long: true, Whole: catchUp(10_000)},
 		{Name: "registry/write-1", Long: true, Whole: writes(writeBench{validators: 1, together: 1, callers: 512, operations: 8000})},
 		{Name: "registry/write-4", Long: true, Whole: writes(writeBench{validators: 4, together: maxBatch, callers: 16, operations: 4000})},
 		{Name: "registry/commit-latency-4", Long: true, Whole: func(ctx context.Context, _ bench.Options) (bench.Row, error) {
 			return measureLatency(ctx, 500)
 		}},
-		{Name: "registry/catch-up", Long: true, Whole: catchUp(10_000)},
 		{Name: "registry/catch-up/1e6", Full: true, Whole: catchUp(1_000_000)},
 		{Name: "scaling/write", Full: true, Whole: func(ctx context.Context, o bench.Options) (bench.Row, error) {
 			return measureGrowth(ctx, []int{10_000, 1_000_000}, o.Full)
