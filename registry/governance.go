@@ -24,7 +24,7 @@ const (
 func Proposable(kind Kind) bool {
 	switch kind {
 	case KindAccredit, KindAccreditationSuspend, KindAccreditationResume, KindAccreditationEnd, KindRegisterVerifier, KindTypeDigest,
-		KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindRecover, KindDeactivate, KindKeyRetire, KindKeyCompromise:
+		KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindUpgrade, KindRecover, KindDeactivate, KindKeyRetire, KindKeyCompromise:
 		return true
 	}
 	return false

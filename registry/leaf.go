@@ -186,6 +186,10 @@ type ParamsFact struct {
 	Voting        int64  `cbor:"11,keyasint,omitempty"` // seconds until a proposal expires
 	Emergency     uint64 `cbor:"12,keyasint,omitempty"` // members for an emergency suspension; 0: there is none
 	EmergencyHold int64  `cbor:"13,keyasint,omitempty"` // seconds that it holds
+	// Version of the rules, 0: 1; from the height NextFrom on it is Next, if that is decided. VersionAt reads them.
+	Version  uint64 `cbor:"14,keyasint,omitempty"`
+	Next     uint64 `cbor:"15,keyasint,omitempty"`
+	NextFrom uint64 `cbor:"16,keyasint,omitempty"`
 }
 
 // Need is how many members decide an operation of a kind. A removal, and new keys of a member, need one less than all, so

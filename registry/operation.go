@@ -256,7 +256,7 @@ func ParsePayload(payload []byte) (*Operation, error) {
 // aboutDID reports whether operations of the kind name a DID.
 func (k Kind) aboutDID() bool {
 	switch k {
-	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold:
+	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindUpgrade:
 		return false
 	}
 	return true
@@ -266,7 +266,7 @@ func (k Kind) aboutDID() bool {
 func (k Kind) hasHistory() bool {
 	switch k {
 	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindEmergencySuspend,
-		KindRoundOpen, KindRoundClose, KindRoundPrune, KindNullifierClaim:
+		KindRoundOpen, KindRoundClose, KindRoundPrune, KindNullifierClaim, KindUpgrade:
 		return false
 	}
 	return true

@@ -26,6 +26,7 @@ type registryProposeCmd struct {
 	ValidatorAdd     proposeValidatorAdd    `cmd:"" help:"Add a validator, or change its power, operator or site."`
 	ValidatorRemove  proposeValidatorRemove `cmd:"" help:"Remove a validator."`
 	Threshold        proposeThreshold       `cmd:"" help:"Set how many members decide."`
+	Upgrade          proposeUpgrade         `cmd:"" help:"Put the next version of the rules in force from a height on."`
 	Accredit         proposeAccredit        `cmd:"" help:"Let an issuer issue a type, or amend its accreditation."`
 	Suspend          proposeSuspend         `cmd:"" name:"accreditation-suspend" help:"Suspend an accreditation; also confirms an emergency suspension."`
 	Resume           proposeResume          `cmd:"" name:"accreditation-resume" help:"Lift the suspension of an accreditation."`
@@ -80,7 +81,7 @@ func (f *proposeFlags) propose(e *env, build func(v *council) (registry.Operatio
 // free: the kind has no history, so that seq only tells one from another.
 func free(body registry.Body) bool {
 	switch body.(type) {
-	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody:
+	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody, *registry.UpgradeBody:
 		return true
 	}
 	return false
@@ -229,6 +230,18 @@ type proposeThreshold struct {
 func (c *proposeThreshold) Run(e *env) error {
 	return c.propose(e, func(*council) (registry.Operation, error) {
 		return registry.Operation{Body: &registry.ThresholdBody{K: c.K}}, nil
+	})
+}
+
+type proposeUpgrade struct {
+	proposeFlags
+	Version uint64 `arg:"" help:"Of the rules: one more than the present one. Every node needs a release that knows it."`
+	Height  uint64 `arg:"" help:"The first block that they judge. Leave time for the votes, the time lock and the installations."`
+}
+
+func (c *proposeUpgrade) Run(e *env) error {
+	return c.propose(e, func(*council) (registry.Operation, error) {
+		return registry.Operation{Body: &registry.UpgradeBody{Version: c.Version, Height: c.Height}}, nil
 	})
 }
 

@@ -28,7 +28,7 @@ func operationWords(o *registry.Operation) string {
 			return fmt.Sprintf("suspend the key %s at once", o.DID.URL(b.Key))
 		}
 		return fmt.Sprintf("suspend accreditation %d of %s for %s at once", b.N, o.DID, b.Type)
-	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody:
+	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody, *registry.UpgradeBody:
 		return consortiumWords(b)
 	case *registry.AccreditBody, *registry.SuspendBody, *registry.ResumeBody, *registry.EndBody, *registry.RegisterBody, *registry.TypeDigestBody:
 		return grantWords(o)
@@ -78,6 +78,8 @@ func consortiumWords(body registry.Body) string {
 		return fmt.Sprintf("give the validator %s of %s, site %s, the power %d", key, b.Operator, b.Site, b.Power)
 	case *registry.ThresholdBody:
 		return fmt.Sprintf("let %d members decide", b.K)
+	case *registry.UpgradeBody:
+		return fmt.Sprintf("put version %d of the rules in force from block %d on", b.Version, b.Height)
 	}
 	return ""
 }

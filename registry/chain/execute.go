@@ -79,6 +79,9 @@ func (m *Machine) Execute(b Block) (results []Result, appHash []byte, err error)
 	if params == nil {
 		return nil, nil, ErrOrder
 	}
+	if err := m.knows(params, b.Height); err != nil {
+		return nil, nil, err
+	}
 	r := run{params: *params, height: b.Height, time: b.Time.Unix(), state: newOverlay(base), before: base}
 	if err := r.misbehaved(b.Misbehaviours); err != nil {
 		return nil, nil, fmt.Errorf("chain: execute height %d: %w", b.Height, err)

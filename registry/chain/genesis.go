@@ -34,6 +34,8 @@ type Genesis struct {
 	Governance *GenesisGovernance `json:"governance,omitempty"`
 	// Validators of the first block. They stand in the engine's half of the genesis, whose adapter fills them in.
 	Validators []registry.ValidatorFact `json:"-"`
+	// Version of the rules of the first block, from the engine's half too; 0: 1.
+	Version uint64 `json:"-"`
 }
 
 // GenesisGovernance are the rules of deciding.
@@ -175,11 +177,18 @@ func (m *Machine) InitGenesis(g Genesis, height uint64) (appHash []byte, err err
 	o := newOverlay(treeReader{m.tree})
 	w := writer{overlay: o, height: height - 1}
 	rules := g.governance()
-	w.fact(registry.ParamsFamily(), registry.ParamsFact{
+	params := registry.ParamsFact{
 		Closed: !rules.Direct, TimeLock: rules.TimeLock, Voting: rules.Voting, Emergency: rules.EmergencyThreshold, EmergencyHold: rules.EmergencyHold,
 		Network: g.Network, ChainID: g.ChainID, Development: g.Development, Threshold: g.Threshold, Members: uint64(len(g.Members)),
 		QuotaOps: g.QuotaOps, QuotaBlocks: g.QuotaBlocks, EpochInterval: g.EpochInterval, Heartbeat: g.Heartbeat,
-	})
+	}
+	if g.Version > 1 {
+		params.Version = g.Version
+	}
+	if err := m.knows(&params, height); err != nil {
+		return nil, err
+	}
+	w.fact(registry.ParamsFamily(), params)
 	for _, member := range g.Members {
 		governance, sponsor, err := member.keys()
 		if err != nil {

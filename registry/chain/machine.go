@@ -20,9 +20,6 @@ import (
 	"github.com/dojang-id/dojang/registry"
 )
 
-// AppVersion is the version of the rules, reported to the engine and part of every header.
-const AppVersion = 1
-
 // ErrOrder: a call that does not follow the one before (height, genesis, commit without a block).
 var ErrOrder = errors.New("chain: call out of order")
 
@@ -32,6 +29,7 @@ type Config struct {
 	CacheNodes   int    // tree nodes in memory, once for writing and once for reading; 0: 20,000
 	CacheLeaves  int    // leaves of the newest state in memory, for CheckTx and Execute; 0: 50,000
 	Verdicts     int    // bytes of transactions whose verified signatures are remembered; 0: 8 MiB
+	Version      uint64 // newest version of the rules that is known; 0: AppVersion. For tests of upgrades
 	Sync         bool   // fsync each commit; without it the engine's own log replays what a power cut took
 }
 
@@ -67,6 +65,9 @@ type Machine struct {
 func New(db iavldb.DB, cfg Config) (*Machine, error) {
 	if cfg.KeepVersions == 0 {
 		cfg.KeepVersions = 100
+	}
+	if cfg.Version == 0 {
+		cfg.Version = AppVersion
 	}
 	if cfg.CacheNodes == 0 {
 		cfg.CacheNodes = 20_000

@@ -67,7 +67,7 @@ func (s *ChainSource) learn() error {
 		}
 		m.byHash[fact.Hash] = append(m.byHash[fact.Hash], n)
 		switch fact.Kind {
-		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold:
+		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold, registry.KindUpgrade:
 			m.byKind[fact.Kind] = append(m.byKind[fact.Kind], n)
 		}
 		m.settle(n, &fact)
@@ -174,7 +174,7 @@ func (s *ChainSource) Governance(context.Context) (Governance, error) {
 	for i, h := range heights {
 		c := &out.History[i]
 		if c.At = s.moment(h); h > 0 {
-			if c.Proposals, err = s.decidedAt(h, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold); err != nil {
+			if c.Proposals, err = s.decidedAt(h, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold, registry.KindUpgrade); err != nil {
 				return out, err
 			}
 		}

@@ -75,6 +75,7 @@ var councilTexts = map[string]text{
 	"step.expired":  {"투표 기한 지남", "The time to vote is over"},
 
 	"kind.create":                {"식별자 생성", "Create an identifier"},
+	"kind.upgrade":               {"규칙 판 올림", "Upgrade the rules"},
 	"kind.update":                {"키·서비스 변경", "Change keys or services"},
 	"kind.rotate":                {"조작 키 교체", "Rotate the operation key"},
 	"kind.recover":               {"식별자 복구", "Recover an identifier"},
@@ -115,6 +116,7 @@ var councilTexts = map[string]text{
 	"do.memberkeys":      {"‘{1}’ 기관의 키를 새로 바꿉니다. 아래에 적힌 키가 그때부터 쓰입니다.", "Replaces keys of the member “{1}” by the ones below."},
 	"do.validator":       {"검증노드의 투표력을 정합니다. 새 노드이면 추가됩니다.", "Sets the power of a validator; adds it if it is new."},
 	"do.validatorremove": {"검증노드를 제외합니다.", "Removes a validator."},
+	"do.upgrade":         {"{2}번 블록부터 규칙 제{1}판을 적용합니다. 모든 노드에 이 규칙을 아는 배포판이 있어야 합니다.", "From block {2} on, version {1} of the rules is in force. Every node needs a release that knows them."},
 	"do.threshold":       {"앞으로 의결에 필요한 찬성을 {1}곳으로 정합니다.", "From then on a decision needs {1} members."},
 	"do.recover":         {"이 기관의 제어 키를 모두 새로 바꿉니다. 기관이 제어 키를 잃었을 때의 복구입니다.", "Replaces all control keys of this organisation: the recovery for one that lost them."},
 	"do.deactivate":      {"이 식별자를 영구히 종료합니다.", "Ends this identifier for good."},

@@ -91,6 +91,8 @@ func (f *face) rulesWords(p ProposalDetail) Words {
 			w.Lines = append(w.Lines, text("val.operator", body.Operator), text("val.site", body.Site))
 		}
 		return w
+	case *registry.UpgradeBody:
+		return Words{Sentence: f.t("do.upgrade", body.Version, body.Height)}
 	case *registry.ThresholdBody:
 		w := Words{Sentence: f.t("do.threshold", body.K), Lines: []line{{Label: "home.quorum", Is: []field{{Text: f.t("n", body.K)}}}}}
 		if r := p.Before.Rules; r != nil {

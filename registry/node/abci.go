@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
+	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
 
 	"github.com/dojang-id/dojang/registry"
@@ -32,6 +34,7 @@ type application struct {
 	onDropped  func(tx []byte, result chain.Result) // was in the mempool, and what a block did since forbids it
 	// onMisbehaviour is told of every proof against a validator that a block holds.
 	onMisbehaviour func(Misbehaviour)
+	onOutdated     func(err error)     // the block needs rules that this release does not know: the engine stops at it
 	onHeader       func(height uint64) // a header is decided and stored; states below it are provable
 	onCommit       func(height uint64, changed bool)
 
@@ -85,6 +88,9 @@ func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalize
 	block := a.block(req.Height, req.Time, req.Hash, req.Txs)
 	block.Misbehaviours = misbehaviours(req.Misbehavior)
 	results, hash, err := a.machine.Execute(block)
+	if errors.Is(err, chain.ErrUpgrade) {
+		a.onOutdated(err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("execute block %d: %w", req.Height, err)
 	}
@@ -95,6 +101,9 @@ func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalize
 	}
 	for _, v := range a.machine.ValidatorUpdates() {
 		out.ValidatorUpdates = append(out.ValidatorUpdates, abci.Ed25519ValidatorUpdate(v.Key[:], int64(v.Power)))
+	}
+	if v := a.machine.Upgrade(); v != 0 {
+		out.ConsensusParamUpdates = &cmtproto.ConsensusParams{Version: &cmtproto.VersionParams{App: v}}
 	}
 	for _, m := range req.Misbehavior {
 		a.onMisbehaviour(Misbehaviour{Height: uint64(m.Height), Time: m.Time, Validator: m.Validator.Address})

@@ -39,6 +39,9 @@ func chainGenesis(doc *types.GenesisDoc) (chain.Genesis, error) {
 	if err != nil {
 		return chain.Genesis{}, fmt.Errorf("%w: %w", ErrGenesis, err)
 	}
+	if doc.ConsensusParams != nil {
+		g.Version = doc.ConsensusParams.Version.App
+	}
 	var set []registry.ValidatorFact
 	for _, v := range doc.Validators {
 		if len(v.PubKey.Bytes()) != ed25519.PublicKeySize || v.Power <= 0 {

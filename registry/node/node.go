@@ -215,6 +215,9 @@ func (n *Node) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open state: %w", err), db.Close())
 	}
+	if err := n.notOutdated(machine); err != nil {
+		return errors.Join(err, machine.Close())
+	}
 	stores := &databases{dir: filepath.Join(n.cfg.Home, dataDir)}
 	headers, err := stores.headers()
 	if err != nil {
@@ -224,7 +227,7 @@ func (n *Node) Start(ctx context.Context) error {
 	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
-	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: n.outdated, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onDropped:  func(tx []byte, res chain.Result) { r.gateway.onDropped(tx, inNoBlock(res.Operations)) },
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
