@@ -29,7 +29,6 @@ var councilTexts = map[string]text{
 	"pr.due":       {"시간 잠금 끝", "End of the time lock"},
 	"pr.lock.lead": {"가결되어도 이때까지는 효력이 없습니다. 그 사이 누구나 내용을 확인하고 이의를 제기할 수 있습니다.", "Approved, and without effect until then: time for anybody to look and to object."},
 	"pr.closed":    {"종결", "Closed"},
-	"pr.outcome":   {"결과", "Outcome"},
 	"pr.operation": {"처리 번호", "Operation"},
 	"pr.subject":   {"대상으로 가기", "Where it takes effect"},
 	"pr.does":      {"무엇이 바뀌나", "What it changes"},
@@ -125,8 +124,6 @@ var councilTexts = map[string]text{
 	"do.other":           {"이 쪽이 설명할 수 없는 내용입니다. 증거 파일로 확인하세요.", "Something that this page cannot put into words. Look at the Evidence."},
 
 	"em.title":     {"긴급 정지", "Emergency suspensions"},
-	"em.lead":      {"참여기관 {1}곳이면 키 하나 또는 발급 권한 하나를 곧바로 정지할 수 있습니다. 안건으로 확정하지 않으면 {2} 뒤에 저절로 풀립니다.", "{1} member(s) can stop one key or one accreditation at once. Unless a proposal confirms it, it lapses by itself after {2}."},
-	"em.off":       {"이 네트워크에는 긴급 정지가 없습니다.", "This network has no emergency suspensions."},
 	"em.short":     {"적은 수의 참여기관이 키 하나 또는 발급 권한 하나를 곧바로 정지할 수 있습니다. 안건으로 확정하지 않으면 저절로 풀립니다.", "A few members can stop one key or one accreditation at once. Unless a proposal confirms it, it lapses by itself."},
 	"em.caption":   {"긴급 정지 (식별자 순)", "Emergency suspensions, in order of identifiers"},
 	"em.what":      {"정지된 것", "What was stopped"},
@@ -198,8 +195,6 @@ var councilTexts = map[string]text{
 	"rd.lead":     {"사업마다 한 사람이 한 번만 신청하게 하는 장치입니다. 원장에는 되돌릴 수 없는 표지만 있고, 누가 언제 신청했는지는 없습니다. 신청 건수도 마감 뒤에만 보입니다.", "What lets each person claim once from a programme. The ledger holds marks that nobody can turn back into people, no person and no time of a claim. Even the number of claims is shown after the end only."},
 	"rd.caption":  {"확인 회차", "Rounds"},
 	"rd.title":    {"확인 회차", "Round"},
-	"rd.prog":     {"사업", "Programme"},
-	"rd.round":    {"회차", "Round"},
 	"rd.issuer":   {"주관기관", "Run by"},
 	"rd.opened":   {"시작", "Began"},
 	"rd.closedat": {"마감", "Ended"},
@@ -234,7 +229,6 @@ var councilTexts = map[string]text{
 	"val.back":     {"돌아옴", "Back, catching up"},
 	"val.gone":     {"방금 끊김", "Just went silent"},
 	"val.states":   {"상태는 블록에 남은 서명으로 판단합니다. 응답 없음: 지켜본 블록에 서명이 없음. 방금 끊김: 최근 {1}개 블록에 서명이 없음. 돌아옴: 끊겼다가 최근 {1}개 블록에 모두 서명.", "States are told from votes that stand in blocks. Silent: no vote in any block watched. Just went silent: none in the newest {1}. Back: it was away, and signed all of the newest {1}."},
-	"val.strip":    {"최근 블록, 오른쪽이 최신", "Newest blocks, the newest on the right"},
 	"val.own":      {"이 노드", "This node"},
 	"val.of":       {"전체의 {1}%", "{1} % of all"},
 
@@ -244,7 +238,6 @@ var councilTexts = map[string]text{
 	"accr.n":         {"권한 번호", "Number"},
 	"accr.root":      {"X.509 루트 (SHA-256)", "X.509 roots (SHA-256)"},
 	"accr.lapses":    {"긴급 정지가 저절로 풀리는 때", "The emergency suspension lapses at"},
-	"accr.all":       {"발급 권한 전체", "All accreditations"},
 
 	"an.title":  {"시점확인", "Time anchor"},
 	"an.means":  {"이 루트는 그때 이미 있었습니다. 루트 아래 문서의 확인서(receipt)를 가진 사람은 그 문서가 그때 있었음을 증명할 수 있습니다.", "This root existed then. Whoever holds a receipt of a document under it can prove that the document existed then."},
