@@ -127,12 +127,13 @@ func (n *drillNetwork) begin(ctx context.Context) (evidence.Trust, error) {
 		return evidence.Trust{}, fmt.Errorf("the network did not begin: %w", err)
 	}
 	file := filepath.Join(n.dir, "trust.json")
-	if err := n.inside(0, quiet, "trust", homes[0], file); err != nil {
+	if err := n.inside(0, quiet, "trust", "export", homes[0], file); err != nil {
 		return evidence.Trust{}, err
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
 		return evidence.Trust{}, err
 	}
-	return evidence.ParseTrust(raw)
+	trust, _, err := evidence.LoadTrust(raw)
+	return trust, err
 }
