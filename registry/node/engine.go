@@ -35,7 +35,8 @@ type engineConfig struct {
 	// DoubleSignBlocks refuses a start when one of that many newest blocks carries our signature: another copy of the
 	// key may be running. Useless where we alone make the blocks.
 	DoubleSignBlocks int64
-	DefaultP2P       bool // the engine's own flush and gossip intervals: the benchmark's comparison
+	WrapSigner       func(types.PrivValidator) types.PrivValidator // in tests; nil: nothing
+	DefaultP2P       bool                                          // the engine's own flush and gossip intervals: the benchmark's comparison
 	Logger           *slog.Logger
 }
 
@@ -133,7 +134,11 @@ func newEngine(c engineConfig) (node *cmtnode.Node, err error) {
 			node, err = nil, fmt.Errorf("%w: %s", ErrDamaged, what)
 		}
 	}()
-	return cmtnode.NewNode(c.settings(), durableSigner{c.Signer, c.Home}, c.NodeKey, proxy.NewConnSyncLocalClientCreator(c.App),
+	signer := types.PrivValidator(durableSigner{c.Signer, c.Home})
+	if c.WrapSigner != nil {
+		signer = c.WrapSigner(signer)
+	}
+	return cmtnode.NewNode(c.settings(), signer, c.NodeKey, proxy.NewConnSyncLocalClientCreator(c.App),
 		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, c.Stores.provide,
 		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
 }

@@ -64,6 +64,8 @@ type Config struct {
 	Logger  *slog.Logger // nil: silent
 
 	engineP2P bool // the engine's own intervals, for comparison
+	// wrapSigner stands between the engine and the validator's key, in tests; nil: nothing.
+	wrapSigner func(types.PrivValidator) types.PrivValidator
 }
 
 // A Node is one node of the chain. Safe for concurrent use; Start and Stop may alternate.
@@ -242,7 +244,7 @@ func (n *Node) Start(ctx context.Context) error {
 			Endpoint: r.publisher, Peers: n.cfg.Faces, Conflict: n.conflict, Log: n.cfg.Logger})
 	}
 	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, Stores: stores, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
-		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, Logger: n.cfg.Logger})
+		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, WrapSigner: n.cfg.wrapSigner, Logger: n.cfg.Logger})
 	if err == nil {
 		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))
 		err = r.engine.start()
