@@ -70,6 +70,14 @@ func (l *lists) status(ctx context.Context, ask listAsk) (statement, error) {
 		}
 		return outlived(entry, ask, err)
 	}
+	if epoch.Redated() { // an operator that is not named any more does not keep its list young
+		if _, _, err := operatorOf(ctx, ask.facts, ask.by.did, ask.vct, epoch); err != nil {
+			if !cached {
+				return statement{}, err
+			}
+			return outlived(entry, ask, err)
+		}
+	}
 	if cached && entry.Sequence == epoch.Sequence {
 		at := asOf(epoch, known)
 		if at.Sub(entry.AsOf) >= time.Second {

@@ -274,6 +274,29 @@ func TestOperatorTokens(t *testing.T) {
 	})
 }
 
+// TestOperatorIsDismissed: what it published before is not kept young by it any more.
+func TestOperatorIsDismissed(t *testing.T) {
+	o := newOperated(t)
+	v := newVerifier(t, o.Config())
+	o.Publish()
+	want(t, o.judge(t, v, 1), verifier.Valid, "")
+	last := o.Clock.Now()
+	o.names("")
+	for range 2 {
+		o.Clock.Add(35 * time.Hour)
+		got := o.judge(t, v, 1)
+		want(t, got, verifier.Valid, "")
+		if !got.StatusAsOf.Equal(last) {
+			t.Errorf("status as of %v, it was dismissed after %v", got.StatusAsOf, last)
+		}
+	}
+	o.Clock.Add(3 * time.Hour)
+	want(t, o.judge(t, v, 1), verifier.StatusStale, verifier.ReasonStatusUnavailable)
+	if err := v.Refresh(t.Context(), o.Clock.Now()); err == nil || v.Counters().Behind != 1 {
+		t.Errorf("not told: %v", err)
+	}
+}
+
 // TestEpochsContradict: two proven contents under one number are two chains.
 func TestEpochsContradict(t *testing.T) {
 	o := newOperated(t)

@@ -8,6 +8,9 @@
 // Writing: a Publisher holds the values of one list, compresses only the blocks that changed and keeps the Merkle tree;
 // SignJWT and SignCWT wrap a Snapshot, Record.Marshal ties it to the chain.
 //
+// Comparing: Redated holds a second status operator's list, or one entry of it, against the issuer's own; CheckFinal sees that nobody
+// takes a revocation back (registry/README.md, "Second status operator").
+//
 // What is trusted: the key handed to Verify, and the epoch root handed to VerifyRecord. How a list or a proof
 // travelled is not trusted.
 //
