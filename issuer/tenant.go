@@ -77,16 +77,6 @@ func newTenant(t Tenant, cfg Config) (*tenant, error) {
 
 func (t *tenant) listURI(n uint64) string { return t.listBase + strconv.FormatUint(n, 10) }
 
-// configurationIDs in a fixed order.
-func (t *tenant) configurationIDs() []string {
-	ids := make([]string, 0, len(t.configs))
-	for id := range t.configs {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return ids
-}
-
 func (t *tenant) alg() string { return t.Key.Public().Alg() }
 
 func validTenantID(s string) bool {

@@ -175,15 +175,6 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestBodies(t *testing.T) {
 	m := newMux(t, httpd.MuxConfig{})
-	m.Handle(httpd.Route{Pattern: "POST /form", Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		form, err := httpd.ReadForm(r)
-		if err != nil {
-			httpd.WriteError(w, nil, err)
-			return
-		}
-		_, _ = fmt.Fprint(w, len(form))
-	})})
-	form := []string{"Content-Type", "application/x-www-form-urlencoded; charset=utf-8"}
 	tests := []struct {
 		name, target string
 		body         io.Reader
@@ -193,11 +184,6 @@ func TestBodies(t *testing.T) {
 	}{
 		{"J19 declared body of 64 KiB + 1", "/token", strings.NewReader(strings.Repeat("x", httpd.SmallBody+1)), nil, 413, "payload-too-large"},
 		{"J19 endless body without length", "/token", endless{}, nil, 413, "payload-too-large"},
-		{"J19 1e5 form fields", "/form", strings.NewReader(strings.Repeat("a&", 30_000)), form, 400, "too-many-fields"},
-		{"J19 65 form fields", "/form", strings.NewReader(strings.Repeat("a=1&", 64)), form, 400, "too-many-fields"},
-		{"repeated form field", "/form", strings.NewReader("code=1&code=2"), form, 400, "repeated-field"},
-		{"semicolon in a form", "/form", strings.NewReader("a=1;b=2"), form, 400, "malformed-form"},
-		{"JSON at a form endpoint", "/form", strings.NewReader("{}"), []string{"Content-Type", "application/json"}, 415, "unsupported-media-type"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -207,9 +193,6 @@ func TestBodies(t *testing.T) {
 	t.Run("whole bodies", func(t *testing.T) {
 		if res := do(m, "POST", "/token", strings.NewReader(strings.Repeat("x", httpd.SmallBody))); res.StatusCode != 200 {
 			t.Errorf("64 KiB: %d", res.StatusCode)
-		}
-		if res := do(m, "POST", "/form", strings.NewReader("a=1&b=%EA%B0%80"), form...); res.StatusCode != 200 {
-			t.Errorf("form: %d", res.StatusCode)
 		}
 	})
 }

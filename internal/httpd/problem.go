@@ -5,9 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strconv"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 )
@@ -98,32 +96,4 @@ func ReadBody(r *http.Request) ([]byte, error) {
 		return nil, NewProblem(http.StatusBadRequest, "body-unreadable", "")
 	}
 	return b, nil
-}
-
-const maxFormFields = 64
-
-// ReadForm reads an application/x-www-form-urlencoded body: at most 64 fields, none repeated (RFC 6749, section 3.2).
-// Errors are Problems.
-func ReadForm(r *http.Request) (url.Values, error) {
-	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
-	if !strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded") {
-		return nil, NewProblem(http.StatusUnsupportedMediaType, "unsupported-media-type", "")
-	}
-	body, err := ReadBody(r)
-	if err != nil {
-		return nil, err
-	}
-	if strings.Count(string(body), "&") >= maxFormFields {
-		return nil, NewProblem(http.StatusBadRequest, "too-many-fields", "")
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, NewProblem(http.StatusBadRequest, "malformed-form", "")
-	}
-	for _, values := range form {
-		if len(values) > 1 {
-			return nil, NewProblem(http.StatusBadRequest, "repeated-field", "")
-		}
-	}
-	return form, nil
 }

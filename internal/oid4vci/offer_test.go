@@ -11,27 +11,27 @@ import (
 func loopback(u string) bool { return strings.HasPrefix(u, "http://localhost:4000") }
 
 func TestWellKnown(t *testing.T) {
-	tests := []struct{ name, issuer, credential, server, openid string }{
+	tests := []struct{ name, issuer, credential, server string }{
 		{"host only", "https://issuer.example", "https://issuer.example/.well-known/openid-credential-issuer",
-			"https://issuer.example/.well-known/oauth-authorization-server", "https://issuer.example/.well-known/openid-configuration"},
+			"https://issuer.example/.well-known/oauth-authorization-server"},
 		{"tenant", "http://localhost:4000/gaon", "http://localhost:4000/.well-known/openid-credential-issuer/gaon",
-			"http://localhost:4000/.well-known/oauth-authorization-server/gaon", "http://localhost:4000/gaon/.well-known/openid-configuration"},
+			"http://localhost:4000/.well-known/oauth-authorization-server/gaon"},
 		{"two levels", "https://a.example/b/c", "https://a.example/.well-known/openid-credential-issuer/b/c",
-			"https://a.example/.well-known/oauth-authorization-server/b/c", "https://a.example/b/c/.well-known/openid-configuration"},
+			"https://a.example/.well-known/oauth-authorization-server/b/c"},
 		{"trailing slash", "https://a.example/b/", "https://a.example/.well-known/openid-credential-issuer/b",
-			"https://a.example/.well-known/oauth-authorization-server/b", "https://a.example/b/.well-known/openid-configuration"},
-		{"query", "https://a.example/b?c", "", "", ""},
-		{"fragment", "https://a.example/b#c", "", "", ""},
-		{"user", "https://u@a.example", "", "", ""},
-		{"other scheme", "file:///etc/passwd", "", "", ""},
-		{"no host", "https:///x", "", "", ""},
-		{"space", "https://a.example/ b", "", "", ""},
-		{"backslash", `https://a.example\@evil.example`, "", "", ""},
+			"https://a.example/.well-known/oauth-authorization-server/b"},
+		{"query", "https://a.example/b?c", "", ""},
+		{"fragment", "https://a.example/b#c", "", ""},
+		{"user", "https://u@a.example", "", ""},
+		{"other scheme", "file:///etc/passwd", "", ""},
+		{"no host", "https:///x", "", ""},
+		{"space", "https://a.example/ b", "", ""},
+		{"backslash", `https://a.example\@evil.example`, "", ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got := []string{CredentialIssuerURL(tt.issuer), AuthorizationServerURL(tt.issuer), OpenIDConfigurationURL(tt.issuer)}
-			if diff := cmp.Diff([]string{tt.credential, tt.server, tt.openid}, got); diff != "" {
+			got := []string{CredentialIssuerURL(tt.issuer), AuthorizationServerURL(tt.issuer)}
+			if diff := cmp.Diff([]string{tt.credential, tt.server}, got); diff != "" {
 				t.Fatal(diff)
 			}
 		})

@@ -16,14 +16,6 @@ func AuthorizationServerURL(issuer string) string {
 	return wellKnown(issuer, "oauth-authorization-server")
 }
 
-// OpenIDConfigurationURL is the OpenID Connect form: `/.well-known/openid-configuration` appended to the path.
-func OpenIDConfigurationURL(issuer string) string {
-	if !isIdentifier(issuer) {
-		return ""
-	}
-	return strings.TrimSuffix(issuer, "/") + "/.well-known/openid-configuration"
-}
-
 // wellKnown inserts the suffix; a terminating slash of the path is dropped (RFC 8414 3.1).
 func wellKnown(issuer, name string) string {
 	if !isIdentifier(issuer) {

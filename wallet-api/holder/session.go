@@ -149,7 +149,7 @@ func (s *session) authorize(r *httpd.Request) error {
 		r.Header.Set(oauth.HeaderDPoP, proof)
 	}
 	if s.token != "" {
-		r.Header.Set("Authorization", string(scheme)+" "+s.token)
+		r.Header.Set("Authorization", oauth.AccessToken{Scheme: scheme, Token: s.token}.Header())
 	}
 	return nil
 }
