@@ -229,6 +229,10 @@ func (j *judging) record(c checked) {
 		j.v.lists.small.Add(1)
 		j.warnings = append(j.warnings, "status_list_small")
 	}
+	if ref, ok := c.token.Status(); ok && j.v.lists.crowds.see(c.issuer.did, ref.URI) {
+		j.v.lists.many.Add(1)
+		j.warnings = append(j.warnings, "status_lists_many")
+	}
 	if c.status.note != "" {
 		j.note = c.status.note
 	}

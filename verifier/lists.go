@@ -27,8 +27,10 @@ type lists struct {
 	known map[string]listAsk    // URI -> who signs it; what Refresh keeps warm
 	tried map[attempt]time.Time // last failed fetch: a dead node costs one attempt a period
 
-	nodes, hosts, small, refused atomic.Uint64 // see Counters
-	behind                       atomic.Int64
+	crowds crowds
+
+	nodes, hosts, small, many, refused atomic.Uint64 // see Counters
+	behind                             atomic.Int64
 }
 
 // retryAfter is how long a failed fetch is not repeated.
@@ -345,6 +347,7 @@ type Counters struct {
 	NodeFetches uint64 // status lists asked of registry nodes
 	HostFetches uint64 // status lists asked of the status host
 	SmallLists  uint64 // judgements by lists of fewer than 10,000 entries (C10)
+	ManyLists   uint64 // judgements by issuers with nearly as many lists as credentials (C10)
 	Refused     uint64 // lists in which an operator made an entry better, or somebody took a revocation back: raise an alarm
 	Conflicts   uint64 // two proven epochs under one number: raise an alarm
 	Behind      int    // lists of which the last Refresh could not bring the newest: they age, and end on hold
@@ -352,6 +355,6 @@ type Counters struct {
 
 // Counters reads them.
 func (v *Verifier) Counters() Counters {
-	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load(), SmallLists: v.lists.small.Load(),
+	return Counters{NodeFetches: v.lists.nodes.Load(), HostFetches: v.lists.hosts.Load(), SmallLists: v.lists.small.Load(), ManyLists: v.lists.many.Load(),
 		Refused: v.lists.refused.Load(), Conflicts: v.own.conflicts.Load(), Behind: int(v.lists.behind.Load())}
 }
