@@ -127,7 +127,7 @@ func newClient(c Client) (*client, error) {
 	case err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || strings.HasSuffix(c.BaseURL, "/"):
 		return nil, errors.New("BaseURL is not an absolute URL without a trailing slash")
 	case c.Signer == nil:
-		return nil, errors.New("Signer is required")
+		return nil, errors.New("a Signer is required")
 	}
 	if _, err := registry.ParseDID(string(c.DID)); err != nil {
 		return nil, fmt.Errorf("DID: %w", err)

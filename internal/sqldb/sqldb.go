@@ -80,7 +80,7 @@ func New(ctx context.Context, cfg Config) (*DB, error) {
 	case "postgres", "postgresql":
 		db.engine, err = openPostgres(ctx, cfg)
 	default:
-		return nil, fmt.Errorf("%w: the database URL must begin with sqlite: or postgres:", ErrMisuse)
+		return nil, fmt.Errorf("%w: the database URL has neither the scheme sqlite nor postgres", ErrMisuse)
 	}
 	if err != nil {
 		return nil, err

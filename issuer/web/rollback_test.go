@@ -68,7 +68,6 @@ func setStatus(t *testing.T, k *issuertest.Kit, id string, to issuer.StatusName)
 // nodes is what the chain and its nodes have of gaon.
 type nodes struct {
 	chain   *issuertest.Chain
-	did     registry.DID
 	records [][]byte
 	lists   map[string]registry.StatusList
 	down    error
@@ -102,7 +101,7 @@ func (n *nodes) take(t *testing.T, k *issuertest.Kit) {
 	}
 }
 
-// restored opens a kit whose gaon sees the chain and its nodes.
+// open starts a kit whose gaon sees the chain and its nodes.
 func (n *nodes) open(t *testing.T, cfg issuertest.KitConfig) *issuertest.Kit {
 	t.Helper()
 	cfg.Chain = n.chain
