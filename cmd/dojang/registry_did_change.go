@@ -29,6 +29,7 @@ type controller struct {
 	name  string // of the organisation: what its keys' names begin with
 	store *keys.FileStore
 	fact  *registry.DIDFact
+	known time.Time // of the header that shows it
 }
 
 func (f *didFlags) controller(e *env) (*controller, error) {
@@ -51,6 +52,7 @@ func (f *didFlags) controller(e *env) (*controller, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.known = facts.Head().KnownAt
 	c.fact, _, err = latestOf[registry.DIDFact](facts, registry.DIDFamily(c.did))
 	if err == nil && c.fact == nil {
 		err = fmt.Errorf("%w: the identifier is not on the chain", errCheck)
@@ -216,7 +218,7 @@ func (c *didCompromise) Run(e *env) error {
 	return c.byOperationKey(e, func(o *controller) (registry.Body, error) {
 		from := c.From.from()
 		if from == 0 {
-			from = time.Now().Unix() - 1
+			from = o.known.Unix() // the next block's time is not before it; this machine's clock may be
 		}
 		return &registry.CompromiseBody{ID: c.ID, From: from}, nil
 	})
