@@ -63,6 +63,19 @@ func TestDrillInNamespaces(t *testing.T) {
 	t.Logf("%+v", last)
 }
 
+// TestPauseOfEverybody stops all processes at once, as when a host sleeps: what was handed in before, meanwhile or afterwards
+// is dated after its submission.
+func TestPauseOfEverybody(t *testing.T) {
+	if testing.Short() {
+		t.Skip("pauses four processes for six seconds")
+	}
+	last := drilled(t, "--validators", "4", "--kill", "4", "--load", "30", "--seconds", "10", "--seed", "5", "--hold", "6s", "--faults", "pause", "--wires", "proxies")
+	if len(last.Faults) != 4 || last.Acknowledged < 50 || last.Violations != 0 {
+		t.Fatalf("%+v", last)
+	}
+	t.Logf("%+v", last)
+}
+
 // TestDrill is a short drill; the whole matrix is run by hand (docs/operators/registry.md).
 func TestDrill(t *testing.T) {
 	if testing.Short() {

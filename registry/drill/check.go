@@ -10,6 +10,7 @@ import (
 // Seen is what the nodes show after healing. Every fact in it was proven under a signed header; what could not be proven
 // stands in Refused.
 type Seen struct {
+	Began   time.Time // moments of the history count from here, by the clock of the nodes' machine
 	Nodes   []SeenNode
 	Outages []Outage
 }
@@ -24,7 +25,10 @@ type SeenNode struct {
 }
 
 // SeenHeader is a header of a height.
-type SeenHeader struct{ Hash, AppHash [32]byte }
+type SeenHeader struct {
+	Hash, AppHash [32]byte
+	Time          time.Time
+}
 
 // SeenOutcome of an operation.
 type SeenOutcome struct {
@@ -46,6 +50,7 @@ type Outage struct {
 //	R2  the same header and app hash at each height on all nodes, and a replay from genesis ends in the same state
 //	R3  every proof and signed header that a node gave holds
 //	R4  the history of a DID has no gap and no fork
+//	T   no operation has a time before its submission, also after a pause of everybody
 //	R5  no commit without more than two thirds; a block soon after they are back
 func Check(history []Entry, seen Seen) []string {
 	c := &checker{}
@@ -57,6 +62,7 @@ func Check(history []Entry, seen Seen) []string {
 		}
 	}
 	c.versions(history, seen)
+	c.times(history, seen)
 	for _, o := range seen.Outages {
 		c.outage(o)
 	}
@@ -122,6 +128,22 @@ func (c *checker) headers(seen Seen) {
 		for j, other := range seen.Nodes[:i] {
 			if other.Replayed.Height == n.Replayed.Height && !bytes.Equal(other.Replayed.AppHash, n.Replayed.AppHash) {
 				c.broken("R2 nodes %d and %d: replays end in two states", j+1, i+1)
+			}
+		}
+	}
+}
+
+// times is T. An operation of height h has the time of header h+1.
+func (c *checker) times(history []Entry, seen Seen) {
+	for _, e := range history {
+		if e.Kind != "op" || e.Result != Acknowledged || e.Height == 0 {
+			continue
+		}
+		submitted := seen.Began.Add(time.Duration(e.At * float64(time.Second)))
+		for i, n := range seen.Nodes {
+			if h, ok := n.Headers[e.Height+1]; ok && h.Time.Before(submitted) {
+				c.broken("T node %d: operation %s is dated %v before its submission", i+1, e.Hash, submitted.Sub(h.Time))
+				break
 			}
 		}
 	}

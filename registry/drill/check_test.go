@@ -16,11 +16,11 @@ func whole() ([]Entry, Seen) {
 		{Kind: "op", Hash: "d", DID: "did:y", Seq: 0, Result: Failed},
 		{Kind: "op", Hash: "e", DID: "did:z", Seq: 0, Result: Acknowledged, Code: "bad-signature"}, // refused by the gateway alone
 	}
-	seen := Seen{Outages: []Outage{{Before: []uint64{3, 0, 3}, After: []uint64{3, 0, 3}}, {Healed: time.Second}}}
+	seen := Seen{Began: time.Unix(1_700_000_000, 0), Outages: []Outage{{Before: []uint64{3, 0, 3}, After: []uint64{3, 0, 3}}, {Healed: time.Second}}}
 	for range 3 {
 		seen.Nodes = append(seen.Nodes, SeenNode{
-			Headers: map[uint64]SeenHeader{1: {Hash: [32]byte{1}, AppHash: [32]byte{10}}, 2: {Hash: [32]byte{2}, AppHash: [32]byte{20}},
-				3: {Hash: [32]byte{3}, AppHash: [32]byte{30}}, 4: {Hash: [32]byte{4}, AppHash: [32]byte{40}}},
+			Headers: map[uint64]SeenHeader{1: {Hash: [32]byte{1}, AppHash: [32]byte{10}, Time: time.Unix(1_700_000_001, 0)}, 2: {Hash: [32]byte{2}, AppHash: [32]byte{20}, Time: time.Unix(1_700_000_002, 0)},
+				3: {Hash: [32]byte{3}, AppHash: [32]byte{30}, Time: time.Unix(1_700_000_003, 0)}, 4: {Hash: [32]byte{4}, AppHash: [32]byte{40}, Time: time.Unix(1_700_000_004, 0)}},
 			Outcomes: map[string]SeenOutcome{"a": {"ok", 2}, "b": {"ok", 3}, "c": {"ok", 3}},
 			Versions: map[string][]uint64{"did:x": {0, 1, 2}},
 			Replayed: Replayed{Height: 3, AppHash: append([]byte{40}, make([]byte, 31)...)},
@@ -72,6 +72,7 @@ func TestCheck(t *testing.T) {
 			}
 		}, "R4 node 1"},
 		{"a history forks", func(_ []Entry, s *Seen) { s.Nodes[1].Versions["did:x"] = []uint64{0, 1} }, "R4 node 2"},
+		{"dated before its submission", func(_ []Entry, s *Seen) { s.Began = time.Unix(1_700_000_004, 1) }, "T node 1"},
 		{"blocks without a quorum", func(_ []Entry, s *Seen) { s.Outages[0].After[2] = 4 }, "R5 node 3"},
 		{"no block after healing", func(_ []Entry, s *Seen) { s.Outages[1].Healed = healWithin + time.Second }, "R5 no block"},
 	} {

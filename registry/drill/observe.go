@@ -22,7 +22,7 @@ const catchUp = 60 * time.Second
 
 // observe looks at every node after healing, then stops them and replays their blocks.
 func (d *drill) observe(ctx context.Context, l *load) (Seen, error) {
-	seen := Seen{Nodes: make([]SeenNode, d.cfg.Network.Nodes()), Outages: d.outages}
+	seen := Seen{Nodes: make([]SeenNode, d.cfg.Network.Nodes()), Outages: d.outages, Began: d.began}
 	target, err := d.target(ctx)
 	if err != nil {
 		return seen, err
@@ -165,7 +165,7 @@ func (o *observer) header(ctx context.Context, height uint64) {
 	case b.Validators.Hash() != o.d.cfg.Trust.Validators.Hash():
 		o.refuse("header %d is signed by other validators than the network's", height)
 	default:
-		o.out.Headers[height] = SeenHeader{Hash: b.Hash, AppHash: b.AppHash}
+		o.out.Headers[height] = SeenHeader{Hash: b.Hash, AppHash: b.AppHash, Time: b.Time}
 	}
 }
 
