@@ -49,6 +49,8 @@ type Rules struct {
 	QuotaOps, QuotaBlocks uint64
 	EpochInterval         time.Duration
 	Heartbeat             time.Duration
+	Version               uint64 // of the rules that judge blocks
+	Next, NextFrom        uint64 // the version after it, from a height on; 0: none is decided
 }
 
 // A Change is one version of a fact: what happened (change.<what> of texts), when, and by which decision.

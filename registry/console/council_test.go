@@ -202,7 +202,7 @@ func TestGovernance(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Rules{Members: 5, Threshold: 3, Removal: 3, TimeLock: 72 * time.Hour, Voting: 14 * 24 * time.Hour, Emergency: 2, EmergencyHold: 7 * 24 * time.Hour,
-		QuotaOps: 10000, QuotaBlocks: 1000, EpochInterval: time.Minute, Heartbeat: 10 * time.Second}
+		QuotaOps: 10000, QuotaBlocks: 1000, EpochInterval: time.Minute, Heartbeat: 10 * time.Second, Version: 1}
 	if diff := cmp.Diff(want, g.Rules); diff != "" || g.Open != 3 || g.Total != 14 {
 		t.Error(diff, g.Open, g.Total)
 	}
@@ -458,4 +458,29 @@ func TestOperations(t *testing.T) {
 			t.Errorf("%+v %v", c, err)
 		}
 	})
+}
+
+// New keys of a member and an upgrade of the rules are decisions that its members' page knows.
+func TestKeysAndUpgrade(t *testing.T) {
+	w := newConsortium(t)
+	w.decide(registry.Operation{Body: &registry.MemberKeysBody{ID: "busan", Sponsor: chaintest.Sponsor(8).Public}}, 0, 1, 2)
+	w.decide(registry.Operation{Body: &registry.MemberKeysBody{ID: "busan", Key: chaintest.Member(8).Public}}, 0, 1, 2)
+	w.decide(registry.Operation{Body: &registry.UpgradeBody{Version: 2, Height: w.Height() + 5000}}, 0, 1, 2)
+	g, err := w.source.Governance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, _ := chaintest.Member(8).Public.Multikey()
+	if busan := g.Members[0]; busan.Key != key || !slices.Contains(busan.Decided, 6) || !slices.Contains(busan.Decided, 16) || busan.Since.Height == 0 {
+		t.Errorf("%+v", busan)
+	}
+	if c := g.History[0]; c.What != "upgrade" || !slices.Equal(c.Proposals, []uint64{17}) || g.Rules.Version != 1 || g.Next != 2 || g.NextFrom == 0 {
+		t.Errorf("%+v", g.Rules)
+	}
+	s := w.server()
+	for path, want := range map[string]string{"/en/governance": "2 from block", "/en/proposals/17": "Every node needs a release", "/ko/proposals/16": "기관의 키를 새로 바꿉니다"} {
+		if body := get(t, s, path).Body.String(); !strings.Contains(body, want) {
+			t.Errorf("%s does not say %q", path, want)
+		}
+	}
 }

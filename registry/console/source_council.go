@@ -66,7 +66,7 @@ func (s *ChainSource) learn() error {
 		}
 		m.byHash[fact.Hash] = append(m.byHash[fact.Hash], n)
 		switch fact.Kind {
-		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold, registry.KindUpgrade:
+		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindMemberKeys, registry.KindThreshold, registry.KindUpgrade:
 			m.byKind[fact.Kind] = append(m.byKind[fact.Kind], n)
 		}
 		m.settle(n, &fact)
@@ -149,7 +149,8 @@ func rulesOf(p *registry.ParamsFact) Rules {
 	second := func(n int64) time.Duration { return time.Duration(n) * time.Second }
 	return Rules{Members: p.Members, Threshold: p.Threshold, Removal: p.Need(registry.KindMemberRemove), Direct: !p.Closed, TimeLock: second(p.TimeLock),
 		Voting: second(p.Voting), Emergency: p.Emergency, EmergencyHold: second(p.EmergencyHold), QuotaOps: p.QuotaOps, QuotaBlocks: p.QuotaBlocks,
-		EpochInterval: second(p.EpochInterval), Heartbeat: time.Duration(p.Heartbeat) * time.Millisecond}
+		EpochInterval: second(p.EpochInterval), Heartbeat: time.Duration(p.Heartbeat) * time.Millisecond,
+		Version: max(p.Version, 1), Next: p.Next, NextFrom: p.NextFrom}
 }
 
 // Governance implements Council.
@@ -170,6 +171,9 @@ func (s *ChainSource) Governance(context.Context) (Governance, error) {
 		return out, err
 	}
 	out.Rules = rulesOf(last)
+	if newest := s.cfg.Health().Height; last.Next != 0 && newest >= last.NextFrom {
+		out.Version, out.Next, out.NextFrom = last.VersionAt(newest), 0, 0 // it came into force
+	}
 	for i, h := range heights {
 		c := &out.History[i]
 		if c.At = s.moment(h); h > 0 {
@@ -198,6 +202,8 @@ func changeOfRules(was, is *registry.ParamsFact) string {
 		return "memberremove"
 	case is.Threshold != was.Threshold:
 		return "threshold"
+	case is.Next != was.Next || is.NextFrom != was.NextFrom:
+		return "upgrade"
 	}
 	return "updated"
 }
@@ -221,21 +227,22 @@ func (s *ChainSource) members() ([]Member, error) {
 
 // member fills in what the leaves say about one.
 func (s *ChainSource) member(m *Member) error {
-	first := true
+	var began []uint64
 	err := versions(s, registry.MemberFamily(m.ID), func(fact registry.MemberFact, leaf registry.Leaf) {
-		if first && leaf.Since > 0 { // 0: the genesis
-			m.Since = s.moment(leaf.Since)
-		}
-		first = false
+		began = append(began, leaf.Since)
 		m.Name, m.Removed = fact.Name, s.moment(fact.Removed)
 		m.Key, _ = fact.Key.Multikey() // a key on the chain encodes
 	})
-	for kind, at := range map[registry.Kind]uint64{registry.KindMemberAdd: m.Since.Height, registry.KindMemberRemove: m.Removed.Height} {
-		if at > 0 && err == nil {
-			var by []uint64
-			by, err = s.decidedAt(at, kind)
-			m.Decided = append(m.Decided, by...)
+	for i, at := range began {
+		if at == 0 || err != nil {
+			continue // the genesis
 		}
+		if i == 0 {
+			m.Since = s.moment(at)
+		}
+		var by []uint64
+		by, err = s.decidedAt(at, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindMemberKeys)
+		m.Decided = append(m.Decided, by...)
 	}
 	slices.Sort(m.Decided)
 	if err != nil {
