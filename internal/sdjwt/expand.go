@@ -64,7 +64,11 @@ func (x *expander) take(digest string) (index int, err error) {
 	return index, nil
 }
 
+// value expands what stands at a depth. Most containers (a key, an address) hold nothing to expand and stay as they are.
 func (x *expander) value(v Value, depth int) (Value, error) {
+	if !v.names && depth-1+int(v.deep) <= MaxDepth {
+		return v, nil
+	}
 	switch v.kind {
 	case Object:
 		return x.object(v, depth)

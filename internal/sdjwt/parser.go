@@ -163,9 +163,15 @@ func (p *parser) container(k Kind, depth int, part func() (Claim, error)) (Value
 			if _, err := p.dec.ReadToken(); err != nil {
 				return Value{}, errJSON
 			}
-			parts := append([]Claim(nil), p.stack[from:]...)
+			v := Value{kind: k, parts: append([]Claim(nil), p.stack[from:]...)}
 			p.stack = p.stack[:from]
-			return Value{kind: k, parts: parts}, nil
+			for i := range v.parts {
+				c := &v.parts[i]
+				v.names = v.names || c.Value.names || c.Name == "_sd" || c.Name == "_sd_alg" || c.Name == "..."
+				v.deep = max(v.deep, c.Value.deep)
+			}
+			v.deep++ // at most MaxDepth
+			return v, nil
 		}
 		c, err := part()
 		if err != nil {

@@ -29,6 +29,8 @@ const (
 // Values are immutable.
 type Value struct {
 	kind  Kind
+	names bool    // parsed: _sd, _sd_alg or ... stands in it, at whatever depth
+	deep  uint8   // parsed: containers below and including it
 	text  string  // String: decoded text; Number, Bool, Null: JSON text
 	parts []Claim // Object: members; Array: elements
 }
