@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
 )
 
 // sealed is a gateway whose envelopes are a count, with the channel on which they go out.
@@ -49,6 +50,21 @@ func TestDropped(t *testing.T) {
 		g.onHeader()
 		if out, err := <-outcomes, <-failed; err != nil || out[0].Code != string(registry.CodeOK) {
 			t.Fatalf("%v %v", out, err)
+		}
+	})
+	t.Run("its quota is used up: another node may still have it", func(t *testing.T) {
+		g, sent := sealed(t)
+		outcomes, failed := submit(g)
+		envelope := <-sent
+		(&running{gateway: g}).dropped(envelope, chain.Result{Code: registry.CodeQuota})
+		g.onHeader()
+		g.onExecuted(envelope, []registry.Outcome{{Code: string(registry.CodeOK), Height: 7}})
+		g.onHeader()
+		if out, err := <-outcomes, <-failed; err != nil || out[0].Height != 7 {
+			t.Fatalf("%v %v", out, err)
+		}
+		if len(sent) != 0 {
+			t.Fatal("sent again")
 		}
 	})
 	t.Run("a block made every operation of it wrong: told so", func(t *testing.T) {

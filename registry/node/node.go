@@ -231,7 +231,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: n.outdated, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
-		onDropped:  func(tx []byte, res chain.Result) { r.gateway.onDropped(tx, inNoBlock(res.Operations)) },
+		onDropped:  r.dropped,
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
 		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
@@ -413,6 +413,14 @@ func (r *running) send(envelope []byte) error {
 	}
 	inNoBlock(out.outcomes)
 	return out
+}
+
+// dropped settles what the mempool gives up, unless another node may still bring it into a block: a quota begins anew, a used
+// nonce stays used.
+func (r *running) dropped(tx []byte, res chain.Result) {
+	if len(res.Operations) > 0 || res.Code == registry.CodeNonce {
+		r.gateway.onDropped(tx, inNoBlock(res.Operations))
+	}
 }
 
 func inNoBlock(outcomes []registry.Outcome) []registry.Outcome {
