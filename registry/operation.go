@@ -157,6 +157,8 @@ type SignedOperation struct {
 	Payload    []byte
 	Hash       Hash
 	Signatures []Signature // roles are distinct
+
+	id DID // of a parsed create: base58 is slow
 }
 
 // Kind of the operation.
@@ -164,7 +166,10 @@ func (s *SignedOperation) Kind() Kind { return s.Body.Kind() }
 
 // ID is the DID that a create makes; otherwise the DID that the operation names.
 func (s *SignedOperation) ID() DID {
-	if s.Kind() == KindCreate {
+	switch {
+	case s.id != "":
+		return s.id
+	case s.Kind() == KindCreate:
 		return DID("did:dojang:" + s.Network + ":" + s.Hash.String())
 	}
 	return s.DID
@@ -222,6 +227,9 @@ func ParseOperation(b []byte) (*SignedOperation, error) {
 				return nil, ErrMalformed
 			}
 		}
+	}
+	if s.Kind() == KindCreate {
+		s.id = s.ID()
 	}
 	return s, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	abci "github.com/cometbft/cometbft/abci/types"
@@ -47,6 +48,7 @@ type engine struct {
 	// states is the engine's state store, for validator sets of old heights.
 	states  sm.Store
 	chainID string
+	dated   atomic.Pointer[dated]
 	// founders is the hash of the genesis validators.
 	founders [32]byte
 	solo     bool
@@ -185,11 +187,21 @@ func (e *engine) check(tx []byte) (*abci.ResponseCheckTx, error) {
 
 // headerTime of a height; false while there is no such header.
 func (e *engine) headerTime(height uint64) (time.Time, bool) {
+	if last := e.dated.Load(); last != nil && last.height == height {
+		return last.time, true
+	}
 	meta := e.node.BlockStore().LoadBlockMeta(int64(height))
 	if meta == nil {
 		return time.Time{}, false
 	}
+	e.dated.Store(&dated{height, meta.Header.Time})
 	return meta.Header.Time, true
+}
+
+// dated is the header that was asked for last: every submission asks for the newest.
+type dated struct {
+	height uint64
+	time   time.Time
 }
 
 // ErrSignState: the sign state is older than the chain; a backup was restored over it, and the key might sign twice.
