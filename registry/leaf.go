@@ -26,10 +26,6 @@ func TypeFamily(vct string) Family  { return Family("type/" + vct + "/") }
 func ParamsFamily() Family          { return "gov/params/" }
 func MemberFamily(id string) Family { return Family("gov/member/" + id + "/") }
 
-// Prefixes under which all facts of one sort about a DID lie; for iteration.
-func KeyPrefix(d DID) []byte     { return []byte("d/" + d.ID() + "/key/") }
-func ServicePrefix(d DID) []byte { return []byte("d/" + d.ID() + "/svc/") }
-
 // Latest is the key of the fact that holds now.
 func (f Family) Latest() []byte { return []byte(string(f) + "latest") }
 

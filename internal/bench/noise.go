@@ -35,13 +35,13 @@ func (p *Probe) Sample() error {
 	return nil
 }
 
-// Spread is the way from the tenth to the ninetieth percentile as a share of the median: one sample that another process
-// has hit says nothing about the others.
+// Spread is how far the highest sample lies above the lowest, as a share of the lowest.
 func (p *Probe) Spread() float64 {
 	if len(p.samples) < 2 {
 		return 0
 	}
-	return (Quantile(p.samples, 0.9) - Quantile(p.samples, 0.1)) / Median(p.samples)
+	lowest := Quantile(p.samples, 0)
+	return (Quantile(p.samples, 1) - lowest) / lowest
 }
 
 // Noisy reports a spread above 15 %.

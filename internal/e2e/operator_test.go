@@ -7,8 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
-	"io"
-	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -22,6 +20,7 @@ import (
 	"github.com/dojang-id/dojang/registry/chain/chaintest"
 	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/node"
+	"github.com/dojang-id/dojang/registry/registrytest"
 	"github.com/dojang-id/dojang/verifier"
 )
 
@@ -398,20 +397,7 @@ func (u operatorLists) get(ctx context.Context, name, accept string, base bool) 
 	if base {
 		url = string(u) + "/base/" + name
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", accept)
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, errors.New(res.Status)
-	}
-	return io.ReadAll(res.Body)
+	return registrytest.Fetch(ctx, url, accept, 1<<20)
 }
 
 func (u operatorLists) Records(ctx context.Context, base bool) ([][]byte, error) {

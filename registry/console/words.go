@@ -136,14 +136,6 @@ func end(t time.Time) []field {
 	return []field{{Time: t}}
 }
 
-func texted(all []string) []field {
-	var out []field
-	for _, s := range all {
-		out = append(out, field{Text: s})
-	}
-	return out
-}
-
 func accreditationLines(a *Accreditation) []line {
 	if a == nil {
 		return nil

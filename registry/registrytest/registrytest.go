@@ -50,7 +50,7 @@ func Start(t testing.TB, o Options) *Registry {
 		o.Heartbeat = 200 * time.Millisecond
 	}
 	dir := t.TempDir()
-	network, err := node.NewLocalnet(node.LocalnetConfig{Dir: dir, Validators: 1, Heartbeat: o.Heartbeat, Types: o.Types, Fetch: fetch})
+	network, err := node.NewLocalnet(node.LocalnetConfig{Dir: dir, Validators: 1, Heartbeat: o.Heartbeat, Types: o.Types, Fetch: Fetch})
 	must(t, err)
 	must(t, network.Start(t.Context()))
 	r := &Registry{net: network, Node: network.Nodes[0], StatusDir: filepath.Join(dir, "node-1", "status")}
@@ -80,7 +80,8 @@ func (r *Registry) Down() {
 	_ = r.net.Stop(ctx)
 }
 
-func fetch(ctx context.Context, url, accept string, limit int64) ([]byte, error) {
+// Fetch is a node.Fetch over plain HTTP: no origin is refused.
+func Fetch(ctx context.Context, url, accept string, limit int64) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, err

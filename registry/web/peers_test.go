@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -23,20 +22,7 @@ func fetchVia(name, really string) node.Fetch {
 		if rest, ok := strings.CutPrefix(url, name); ok {
 			url = really + rest
 		}
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Accept", accept)
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			return nil, errors.New(res.Status)
-		}
-		return io.ReadAll(io.LimitReader(res.Body, limit))
+		return registrytest.Fetch(ctx, url, accept, limit)
 	}
 }
 
