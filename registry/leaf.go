@@ -2,6 +2,7 @@ package registry
 
 import (
 	"encoding/binary"
+	"errors"
 	"strconv"
 	"time"
 
@@ -42,6 +43,9 @@ func (f Family) Has(key []byte) bool {
 	rest := key[len(f):]
 	return string(rest) == "latest" || (len(rest) == 11 && string(rest[:3]) == "at/")
 }
+
+// CreatedFamily is the DID that a create of that hash makes: its id is the hash.
+func CreatedFamily(create Hash) Family { return Family("d/" + create.String() + "/did/") }
 
 // Keys of leaves that have no history.
 func OutcomeKey(operation Hash) []byte { return append([]byte("op/"), operation[2:]...) }
@@ -222,10 +226,38 @@ type AnchorFact struct {
 	Height uint64 `cbor:"1,keyasint"`
 }
 
-// An OutcomeFact is what became of an operation.
+// An OutcomeFact is what became of an operation; ReadOutcome reads it.
 type OutcomeFact struct {
 	Height uint64 `cbor:"0,keyasint"`
 	Code   Code   `cbor:"1,keyasint"`
+}
+
+// ReadOutcome finds what became of an operation. A create that succeeded has no outcome of its own: the DID is there. get
+// answers for one leaf, ErrNotFound for one that is absent; its errors are handed on.
+func ReadOutcome(operation Hash, get func(key []byte) ([]byte, error)) (OutcomeFact, error) {
+	var booked OutcomeFact
+	raw, none := get(OutcomeKey(operation))
+	if none == nil {
+		if err := Decode(raw, &booked); err != nil || booked.Code == CodeOK {
+			return booked, err
+		}
+	}
+	raw, err := get(CreatedFamily(operation).Latest())
+	if errors.Is(err, ErrNotFound) {
+		return booked, none
+	}
+	if err != nil {
+		return OutcomeFact{}, err
+	}
+	var leaf Leaf
+	var created DIDFact
+	if err := Decode(raw, &leaf); err != nil {
+		return OutcomeFact{}, err
+	}
+	if err := Decode(leaf.Fact, &created); err != nil {
+		return OutcomeFact{}, err
+	}
+	return OutcomeFact{Height: created.Created, Code: CodeOK}, nil
 }
 
 // A HeaderRoot is the root of the header tree; leaf i is the header of height First+i.

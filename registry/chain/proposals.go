@@ -211,12 +211,12 @@ func (r *run) execute(n uint64, fact *registry.ProposalFact, w *writer) error {
 		return err
 	}
 	inner := newOverlay(r.state)
-	before, err := r.earlier(op, r.state)
+	before, err := earlier(op, r.state)
 	if err != nil {
 		return err
 	}
 	no := error(registry.Refuse(registry.CodeDuplicate, "executed before"))
-	if before == nil || before.Code != registry.CodeOK {
+	if before.Code != registry.CodeOK {
 		iw := &writer{overlay: inner, height: r.height}
 		d := deciding{run: r, parsed: &parsed{op: op}, op: op, w: iw, decided: true}
 		if no = d.carried(op, iw); no == nil {
@@ -235,7 +235,7 @@ func (r *run) execute(n uint64, fact *registry.ProposalFact, w *writer) error {
 			return err
 		}
 	}
-	if before == nil || before.Code != registry.CodeOK {
+	if before.Code != registry.CodeOK {
 		w.plain(registry.OutcomeKey(op.Hash), registry.OutcomeFact{Height: r.height, Code: fact.Code})
 	}
 	return w.err

@@ -128,7 +128,7 @@ func (p *prover) query(q Query) {
 		p.key(registry.DIDFamily(d).Latest())
 	}
 	for _, op := range q.Operations {
-		p.key(registry.OutcomeKey(op))
+		p.outcome(op)
 	}
 	for _, root := range q.Anchors {
 		key := registry.AnchorKey(root)
@@ -152,6 +152,27 @@ func (p *prover) accreditations(a AccreditationRef) {
 		if !proveHistory[registry.AccreditationFact](p, registry.AccreditationFamily(a.DID, a.Type, n), nil) {
 			return
 		}
+	}
+}
+
+// outcome proves the leaves that registry.ReadOutcome needs.
+func (p *prover) outcome(operation registry.Hash) {
+	r := treeReader{p.tree}
+	booked, err := readPlain[registry.OutcomeFact](r, registry.OutcomeKey(operation))
+	var created []byte
+	if err == nil {
+		created, err = r.get(registry.CreatedFamily(operation).Latest())
+	}
+	if err != nil {
+		p.err = err
+		return
+	}
+	ok := booked != nil && booked.Code == registry.CodeOK
+	if !ok {
+		p.key(registry.CreatedFamily(operation).Latest())
+	}
+	if created == nil {
+		p.key(registry.OutcomeKey(operation))
 	}
 }
 

@@ -131,7 +131,11 @@ func factAt[T any](r treeReader, f registry.Family, height uint64) (*T, registry
 
 // Outcome of an operation.
 func (m *Machine) Outcome(operation registry.Hash) (registry.Outcome, error) {
-	fact, err := readNewest[registry.OutcomeFact](m, registry.OutcomeKey(operation))
+	tree, err := m.newest()
+	if err != nil {
+		return registry.Outcome{}, err
+	}
+	fact, err := registry.ReadOutcome(operation, found(treeReader{tree}))
 	if err != nil {
 		return registry.Outcome{}, err
 	}
@@ -154,6 +158,17 @@ func (m *Machine) Sponsor(id string) (registry.SponsorFact, error) {
 		return registry.SponsorFact{}, err
 	}
 	return *fact, nil
+}
+
+// found gives registry.ErrNotFound for what is absent.
+func found(r reader) func(key []byte) ([]byte, error) {
+	return func(key []byte) ([]byte, error) {
+		value, err := r.get(key)
+		if err == nil && value == nil {
+			err = registry.ErrNotFound
+		}
+		return value, err
+	}
 }
 
 func readNewest[T any](m *Machine, key []byte) (*T, error) {

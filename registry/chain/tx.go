@@ -153,12 +153,11 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 		return outcomeOf(nil, r.height, no)
 	}
 	op := v.ops[i].op
-	key := registry.OutcomeKey(op.Hash)
-	before, err := r.earlier(op, state)
+	before, err := earlier(op, state)
 	if err != nil {
 		return registry.Outcome{}, err
 	}
-	if before != nil && before.Code == registry.CodeOK {
+	if before.Code == registry.CodeOK {
 		out, err := outcomeOf(op.Hash[:], before.Height, registry.Refuse(registry.CodeDuplicate, "executed before"))
 		return out, err
 	}
@@ -184,23 +183,31 @@ func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, er
 			return registry.Outcome{}, err
 		}
 	}
+	if op.Kind() == registry.KindCreate && no == nil { // the DID's leaf says so
+		return out, nil
+	}
 	book := writer{overlay: state, height: r.height}
-	book.plain(key, registry.OutcomeFact{Height: r.height, Code: registry.Code(out.Code)})
+	book.plain(registry.OutcomeKey(op.Hash), registry.OutcomeFact{Height: r.height, Code: registry.Code(out.Code)})
 	return out, book.err
 }
 
-// earlier is the outcome that the operation had earlier. A create that succeeded has left its DID, and without one there
-// is nothing to look up: most operations are creates of new ones.
-func (r *run) earlier(op *registry.SignedOperation, state reader) (*registry.OutcomeFact, error) {
-	if op.Kind() == registry.KindNullifierClaim {
-		return nil, nil
-	}
-	if op.Kind() == registry.KindCreate && op.Network == r.params.Network {
-		if b, err := state.get(registry.DIDFamily(op.ID()).Latest()); err != nil || b == nil {
-			return nil, err
+// earlier is the outcome that the operation had earlier, zero when it had none that counts: what failed may be tried again.
+func earlier(op *registry.SignedOperation, state reader) (registry.OutcomeFact, error) {
+	switch op.Kind() {
+	case registry.KindNullifierClaim:
+		return registry.OutcomeFact{}, nil
+	case registry.KindCreate:
+		fact, _, err := readFact[registry.DIDFact](state, registry.CreatedFamily(op.Hash))
+		if err != nil || fact == nil {
+			return registry.OutcomeFact{}, err
 		}
+		return registry.OutcomeFact{Height: fact.Created, Code: registry.CodeOK}, nil
 	}
-	return readPlain[registry.OutcomeFact](state, registry.OutcomeKey(op.Hash))
+	fact, err := readPlain[registry.OutcomeFact](state, registry.OutcomeKey(op.Hash))
+	if err != nil || fact == nil {
+		return registry.OutcomeFact{}, err
+	}
+	return *fact, nil
 }
 
 func outcomeOf(hash []byte, height uint64, err error) (registry.Outcome, error) {

@@ -138,7 +138,7 @@ func (s *ChainSource) done(out *Contents, raw []byte, sponsor string, height uin
 	case *registry.VoteBody:
 		d.N = b.N
 	}
-	fact, err := plain[registry.OutcomeFact](s, registry.OutcomeKey(op.Hash))
+	fact, err := registry.ReadOutcome(op.Hash, s.get)
 	if err == nil && fact.Height == height {
 		d.Code = string(fact.Code)
 	}
@@ -157,7 +157,7 @@ func (s *ChainSource) Operation(ctx context.Context, hash registry.Hash) (Operat
 		return out, err
 	}
 	out.Proposals = proposals
-	fact, err := plain[registry.OutcomeFact](s, registry.OutcomeKey(hash))
+	fact, err := registry.ReadOutcome(hash, s.get)
 	if errors.Is(err, registry.ErrNotFound) {
 		return out, nil
 	}

@@ -40,6 +40,8 @@ func (s *ChainSource) query(f Fact) (q node.Query, err error) {
 		q.Accreditations = []chain.AccreditationRef{{DID: d, Type: f.Name}}
 	case "registration":
 		q.Registrations = []chain.RegistrationRef{{DID: d, Purpose: f.Name}}
+	case "operation":
+		err = s.operationQuery(f, &q)
 	case "block":
 		err = s.blockQuery(f, &q)
 	case "proposal":
@@ -78,6 +80,27 @@ func (s *ChainSource) blockQuery(f Fact, q *node.Query) error {
 		q.Height = height
 	default:
 		q.Heights = []uint64{height}
+	}
+	return err
+}
+
+// operationQuery is what became of an operation, and when.
+func (s *ChainSource) operationQuery(f Fact, q *node.Query) error {
+	raw, err := hex.DecodeString(f.ID)
+	if err != nil {
+		return registry.ErrNotFound
+	}
+	hash, err := registry.ParseHash(raw)
+	if err != nil {
+		return registry.ErrNotFound
+	}
+	q.Operations = []registry.Hash{hash}
+	outcome, err := registry.ReadOutcome(hash, s.get)
+	switch {
+	case errors.Is(err, registry.ErrNotFound):
+		return nil // its absence is proven
+	case err == nil && outcome.Height > 0:
+		q.Heights = []uint64{outcome.Height + 1}
 	}
 	return err
 }
@@ -167,15 +190,8 @@ func (f Fact) leaf(d registry.DID) ([]byte, error) {
 	case "member":
 		return registry.MemberFamily(f.ID).Latest(), nil
 	}
-	raw, err := hex.DecodeString(f.ID)
-	switch {
-	case err != nil:
-	case f.Kind == "anchor" && len(raw) == 32:
+	if raw, err := hex.DecodeString(f.ID); err == nil && f.Kind == "anchor" && len(raw) == 32 {
 		return registry.AnchorKey([32]byte(raw)), nil
-	case f.Kind == "operation":
-		if hash, err := registry.ParseHash(raw); err == nil {
-			return registry.OutcomeKey(hash), nil
-		}
 	}
 	return nil, registry.ErrNotFound
 }
@@ -188,10 +204,7 @@ func (s *ChainSource) since(key []byte) uint64 {
 	}
 	var leaf registry.Leaf
 	var anchor registry.AnchorFact
-	var outcome registry.OutcomeFact
 	switch {
-	case string(key[:3]) == "op/" && registry.Decode(value, &outcome) == nil:
-		return outcome.Height
 	case string(key[:3]) == "anc" && registry.Decode(value, &anchor) == nil:
 		return anchor.Height
 	case registry.Decode(value, &leaf) == nil:

@@ -291,7 +291,12 @@ func TestLedger(t *testing.T) {
 func TestEvidenceOfFacts(t *testing.T) {
 	c, did, q := world(t)
 	root := sha256.Sum256([]byte("x"))
-	c.Must(c.Op(registry.Operation{DID: did, Body: &registry.AnchorBody{Root: root}}, chaintest.NewKey("mois "+chaintest.AssertionID).As(did.URL(chaintest.AssertionID))))
+	anchor := c.Op(registry.Operation{DID: did, Body: &registry.AnchorBody{Root: root}}, chaintest.NewKey("mois "+chaintest.AssertionID).As(did.URL(chaintest.AssertionID)))
+	c.Must(anchor)
+	anchored, err := registry.ParseOperation(anchor)
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := sourceOf(t, c, nil)
 	id := did.ID()
 	for _, r := range []struct {
@@ -306,6 +311,7 @@ func TestEvidenceOfFacts(t *testing.T) {
 		{Fact{Kind: "parameters"}, registry.ParamsFamily().Latest()},
 		{Fact{Kind: "member", ID: "member-0"}, registry.MemberFamily("member-0").Latest()},
 		{Fact{Kind: "anchor", ID: fmt.Sprintf("%x", root)}, registry.AnchorKey(root)},
+		{Fact{Kind: "operation", ID: fmt.Sprintf("%x", anchored.Hash[:])}, registry.OutcomeKey(anchored.Hash)},
 	} {
 		t.Run(r.fact.Kind, func(t *testing.T) {
 			if again, err := ParseFact(strings.Split(strings.TrimPrefix(r.fact.Path(), "/evidence/"), "/")...); err != nil || again != r.fact {
@@ -339,7 +345,8 @@ func TestEvidenceOfFacts(t *testing.T) {
 			}
 		})
 	}
-	for _, absent := range []Fact{{Kind: "status", ID: id}, {Kind: "type", ID: "urn:dojang:kr:none:1"}, {Kind: "operation", ID: "1220" + strings.Repeat("00", 32)}, {Kind: "validators"}} {
+	none := registry.HashOfDigest([32]byte{})
+	for _, absent := range []Fact{{Kind: "status", ID: id}, {Kind: "type", ID: "urn:dojang:kr:none:1"}, {Kind: "operation", ID: fmt.Sprintf("%x", none[:])}, {Kind: "validators"}} {
 		raw, err := s.Evidence(t.Context(), absent)
 		if err != nil {
 			t.Fatal(err)
@@ -347,6 +354,12 @@ func TestEvidenceOfFacts(t *testing.T) {
 		facts, err := evidence.Check(raw, c.Trust(), c.Now())
 		if err != nil {
 			t.Fatal(err)
+		}
+		if absent.Kind == "operation" {
+			if _, err := facts.Outcome(none); !errors.Is(err, registry.ErrNotFound) {
+				t.Errorf("absence of an operation is not proven: %v", err)
+			}
+			continue
 		}
 		key, err := absent.leaf(did)
 		if err != nil {

@@ -10,8 +10,8 @@ import (
 
 // Outcome is what became of an operation. Errors: registry.ErrNotFound, registry.ErrUnavailable.
 func (f *Facts) Outcome(operation registry.Hash) (registry.Outcome, error) {
-	var o registry.OutcomeFact
-	if err := f.plain(registry.OutcomeKey(operation), &o); err != nil {
+	o, err := registry.ReadOutcome(operation, f.tree.get)
+	if err != nil {
 		return registry.Outcome{}, err
 	}
 	return registry.Outcome{Hash: operation[:], Height: o.Height, Code: string(o.Code)}, nil

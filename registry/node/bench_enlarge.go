@@ -13,7 +13,7 @@ import (
 )
 
 // enlarge gives put the chunks of a snapshot (registry/README.md, "Snapshot") that holds count more DIDs: copies of the leaves
-// of the only one in the small snapshot, and of its operation's outcome, under other identifiers. The tree is balanced.
+// of the only one in the small snapshot under other identifiers. The tree is balanced.
 func enlarge(small chain.Snapshot, chunks [][]byte, count int, put func(int, []byte) error) (chain.Snapshot, error) {
 	headers, leaves, err := readSnapshot(slices.Concat(chunks...))
 	if err != nil {
@@ -27,27 +27,16 @@ func enlarge(small chain.Snapshot, chunks [][]byte, count int, put func(int, []b
 			id, _, _ = strings.Cut(rest, "/")
 		}
 	}
-	for _, kind := range []struct {
-		prefix string
-		name   func(i int) string
-	}{
-		{"d/" + id + "/", func(i int) string { return "d/" + spread(i, count).String() + "/" }},
-		{"op/", func(i int) string { h := spread(i, count); return "op/" + string(h[2:]) }},
-	} {
-		s := leafStream{count: count, name: kind.name}
-		for _, l := range leaves {
-			if rest, ok := strings.CutPrefix(string(l.key), kind.prefix); ok {
-				if kind.prefix == "op/" {
-					rest = ""
-				}
-				s.leaves = append(s.leaves, snapshotLeaf{[]byte(rest), l.value})
-			}
+	copies := leafStream{count: count, name: func(i int) string { return "d/" + spread(i, count).String() + "/" }}
+	for _, l := range leaves {
+		if rest, ok := strings.CutPrefix(string(l.key), "d/"+id+"/"); ok {
+			copies.leaves = append(copies.leaves, snapshotLeaf{[]byte(rest), l.value})
 		}
-		if len(s.leaves) == 0 {
-			return chain.Snapshot{}, errors.New("node: a snapshot without a DID")
-		}
-		e.streams = append(e.streams, s)
 	}
+	if len(copies.leaves) == 0 {
+		return chain.Snapshot{}, errors.New("node: a snapshot without a DID")
+	}
+	e.streams = append(e.streams, copies)
 	total := 0
 	for i := range e.streams {
 		total += e.streams[i].count * len(e.streams[i].leaves)
