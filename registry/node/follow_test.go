@@ -90,3 +90,54 @@ func TestFollowerRaisesConflicts(t *testing.T) {
 		})
 	}
 }
+
+// TestListsOfOthers: an issuer's records name its own lists, each once. A URI of another issuer would keep that one's lists from
+// being served, and two records of one URI would let it show the one and be compared by the other.
+func TestListsOfOthers(t *testing.T) {
+	const other = registry.DID("did:dojang:local:QmYwAPJzv5CZsnA625s3Xf2nemtYgPpHdWEz79ojWKPAF3")
+	own, theirs := "https://status.example/"+agency.ID()+"/1", "https://status.example/"+other.ID()+"/1"
+	token := []byte("a token")
+	offered := func(issuer registry.DID, sequence uint64, uris ...string) (registry.StatusEpoch, offer) {
+		o := offer{token: token}
+		for i, uri := range uris {
+			record, err := statuslist.Record{URI: uri, Bits: 2, Length: 1024 * uint64(i+1), Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token)}}.Marshal()
+			if err != nil {
+				t.Fatal(err)
+			}
+			o.records = append(o.records, record)
+		}
+		now := time.Now()
+		return registry.StatusEpoch{Issuer: issuer, Sequence: sequence, IssuedAt: now, NextUpdate: now.Add(time.Hour), Root: statuslist.EpochRoot(o.records)}, o
+	}
+	for _, tc := range []struct {
+		name string
+		uris []string
+	}{
+		{"another issuer's list under a token that is stored already", []string{own, theirs}},
+		{"another issuer's list alone", []string{theirs}},
+		{"one list twice", []string{own, own}},
+		{"no place under the issuer", []string{own, "https://status.example/1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			store, err := OpenStatusStore(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			epoch, o := offered(agency, 1, own)
+			if err := store.Put(t.Context(), epoch, o); err != nil {
+				t.Fatal(err)
+			}
+			epoch, o = offered(agency, 2, tc.uris...)
+			if err := store.Put(t.Context(), epoch, o); !errors.Is(err, statuslist.ErrProof) {
+				t.Errorf("taken: %v", err)
+			}
+			if have, _ := store.Epoch(agency); have.Sequence != 1 {
+				t.Errorf("served: %+v", have)
+			}
+			epoch, o = offered(other, 1, theirs)
+			if err := store.Put(t.Context(), epoch, o); err != nil {
+				t.Errorf("the other issuer's own list: %v", err)
+			}
+		})
+	}
+}

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/cometbft/cometbft/types"
 	"github.com/transparency-dev/merkle/compact"
@@ -247,17 +248,12 @@ func (f *fsck) lists(context.Context) error {
 			return fmt.Errorf("read status epoch: %w", err)
 		}
 		row.Checked++
-		var stored storedEpoch
-		if strictCBOR.Unmarshal(raw, &stored) != nil || len(stored.Root) != sha256.Size {
-			row.Violations++
-			continue
-		}
-		lists, err := parseRecords(stored.Records, [32]byte(stored.Root))
+		epoch, err := openEpoch(raw)
 		if err != nil {
 			row.Violations++
 			continue
 		}
-		for _, l := range lists {
+		for _, l := range slices.Concat(epoch.lists, epoch.base) {
 			for _, digest := range tokensOf(l) {
 				row.Checked++
 				token, err := os.ReadFile(filepath.Join(dir, e.Name(), hex.EncodeToString(digest[:])))

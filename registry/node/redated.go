@@ -49,7 +49,10 @@ func compareLists(dir string, old, now *issuerLists) error {
 	for _, lists := range before {
 		for _, b := range lists {
 			at := slices.IndexFunc(now.lists, func(r statuslist.Record) bool { return r.URI == b.URI })
-			if at < 0 || now.lists[at].Root == b.Root && now.lists[at].Length == b.Length {
+			if at < 0 { // its URI stands in credentials; and it would come back without its revocations
+				return fmt.Errorf("%w: a list is gone", ErrRollback)
+			}
+			if now.lists[at].Root == b.Root && now.lists[at].Length == b.Length {
 				continue
 			}
 			if err := compareList(dir, b, now.lists[at], compare); err != nil {

@@ -99,6 +99,7 @@ func TestOperatorsLists(t *testing.T) {
 		{"lists change places", []step{not(by(first[1], first[0]))}},
 		{"its own word is taken back", []step{by(states{3: revoked, 4: revoked, 5: renewal}, first[1]), not(by(first...))}},
 		{"the issuer lifts a suspension", []step{{lists: []states{{4: revoked}, first[1]}}}},
+		{"the issuer leaves a list out, to bring it back without its revocation", []step{{lists: []states{first[0]}, refused: true}}},
 		{"the issuer takes a revocation back", []step{{lists: []states{first[0], {}}, refused: true}}},
 		{"the issuer forgets what its operator revoked", []step{by(states{3: revoked, 4: revoked, 5: renewal}, first[1]), {lists: first, refused: true}}},
 		{"the issuer takes over and goes on", []step{by(states{3: revoked, 4: revoked, 5: renewal}, first[1]), {lists: []states{{3: revoked, 4: revoked}, {9: revoked, 10: suspended}}},

@@ -28,8 +28,8 @@ const (
 )
 
 var (
-	// ErrRollback: an epoch below the stored one, another content under the same sequence, an entry that left revoked, or a list of
-	// a second status operator in which one is better. Nothing changed.
+	// ErrRollback: an epoch below the stored one, another content under the same sequence, an entry that left revoked, a list that is
+	// gone, or a list of a second status operator in which one is better. Nothing changed.
 	ErrRollback = errors.New("node: status epoch goes back")
 	// ErrNoList: no such list, or not in that format.
 	ErrNoList = errors.New("node: no such status list")
@@ -97,11 +97,7 @@ func OpenStatusStore(dir string) (*StatusStore, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open status store: %w", err)
 		}
-		var stored storedEpoch
-		if err := cbor.Unmarshal(raw, &stored); err != nil {
-			return nil, fmt.Errorf("status store: epoch of %s: %w", e.Name(), err)
-		}
-		lists, err := stored.open()
+		lists, err := openEpoch(raw)
 		if err != nil {
 			return nil, fmt.Errorf("status store: epoch of %s: %w", e.Name(), err)
 		}
@@ -110,28 +106,39 @@ func OpenStatusStore(dir string) (*StatusStore, error) {
 	return s, nil
 }
 
+func openEpoch(raw []byte) (*issuerLists, error) {
+	var stored storedEpoch
+	if err := strictCBOR.Unmarshal(raw, &stored); err != nil {
+		return nil, err
+	}
+	return stored.open()
+}
+
 func (s storedEpoch) open() (*issuerLists, error) {
 	out := &issuerLists{stored: s}
 	var err error
-	if len(s.Root) != sha256.Size || s.Base != nil && len(s.Base.Root) != sha256.Size {
-		return nil, statuslist.ErrProof
-	}
-	if out.lists, err = parseRecords(s.Records, [32]byte(s.Root)); err == nil && s.Base != nil {
-		out.base, err = parseRecords(s.Base.Records, [32]byte(s.Base.Root))
+	if out.lists, err = s.parse(); err == nil && s.Base != nil {
+		out.base, err = s.Base.parse()
 	}
 	return out, err
 }
 
-func parseRecords(records [][]byte, root [32]byte) ([]statuslist.Record, error) {
-	if statuslist.EpochRoot(records) != root {
+// parse takes records that hash to the root and name lists of the issuer, each once: a URI of another issuer would keep that one's
+// lists from being served, and of two records of one URI a reader might be shown the one that nobody compares.
+func (s *storedEpoch) parse() ([]statuslist.Record, error) {
+	if len(s.Root) != sha256.Size || statuslist.EpochRoot(s.Records) != [32]byte(s.Root) {
 		return nil, statuslist.ErrProof
 	}
-	lists := make([]statuslist.Record, len(records))
-	for i, raw := range records {
-		var err error
-		if lists[i], err = statuslist.ParseRecord(raw); err != nil {
+	lists, seen := make([]statuslist.Record, len(s.Records)), map[string]bool{}
+	for i, raw := range s.Records {
+		r, err := statuslist.ParseRecord(raw)
+		if err != nil {
 			return nil, err
 		}
+		if _, err := listName(r.URI, registry.DID(s.Issuer)); err != nil || seen[r.URI] {
+			return nil, fmt.Errorf("%w: a list of another issuer, or one twice", statuslist.ErrProof)
+		}
+		lists[i], seen[r.URI] = r, true
 	}
 	return lists, nil
 }
@@ -179,10 +186,10 @@ func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, from 
 	}
 	l := &issuerLists{stored: storedEpoch{Issuer: string(epoch.Issuer), Sequence: epoch.Sequence, IssuedAt: epoch.IssuedAt.Unix(),
 		NextUpdate: epoch.NextUpdate.Unix(), Root: epoch.Root[:], Records: records, Signer: epoch.Signer}}
-	if l.lists, err = parseRecords(records, epoch.Root); err != nil {
+	if l.lists, err = l.stored.parse(); err != nil {
 		return err
 	}
-	old, err := s.checkForward(epoch, l.lists)
+	old, err := s.checkForward(epoch)
 	if err != nil {
 		return err
 	}
@@ -221,7 +228,7 @@ func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, from 
 	if s.issuers[epoch.Issuer] != old { // another Put came first: what was compared is not what is served
 		return errRaced
 	}
-	if err := s.forward(epoch, l.lists); err != nil {
+	if err := s.forward(epoch); err != nil {
 		return err
 	}
 	if err := writeFile(filepath.Join(dir, "epoch"), raw); err != nil {
@@ -235,22 +242,17 @@ func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, from 
 var errRaced = errors.New("node: another status epoch was stored meanwhile")
 
 // checkForward returns what is served of the issuer now; nil: nothing.
-func (s *StatusStore) checkForward(epoch registry.StatusEpoch, lists []statuslist.Record) (*issuerLists, error) {
+func (s *StatusStore) checkForward(epoch registry.StatusEpoch) (*issuerLists, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.issuers[epoch.Issuer], s.forward(epoch, lists)
+	return s.issuers[epoch.Issuer], s.forward(epoch)
 }
 
-// forward refuses what goes back, and a list URI that another issuer holds. Callers hold mu.
-func (s *StatusStore) forward(epoch registry.StatusEpoch, lists []statuslist.Record) error {
+// forward refuses what goes back. Callers hold mu.
+func (s *StatusStore) forward(epoch registry.StatusEpoch) error {
 	if old := s.issuers[epoch.Issuer]; old != nil && (epoch.Sequence < old.stored.Sequence ||
 		epoch.Sequence == old.stored.Sequence && !bytes.Equal(epoch.Root[:], old.stored.Root)) {
 		return ErrRollback
-	}
-	for _, r := range lists {
-		if at, taken := s.byURI[r.URI]; taken && at != epoch.Issuer {
-			return fmt.Errorf("%w: list of another issuer", statuslist.ErrProof)
-		}
 	}
 	return nil
 }
