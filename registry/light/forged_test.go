@@ -359,6 +359,43 @@ func TestForgedHeaders(t *testing.T) {
 	}
 }
 
+// TestForkInEvidenceAlone: validators sign a second history, and a node shows it to one reader in Evidence only, while it gives everybody
+// the first one's headers. Who has seen both proofs halts.
+func TestForkInEvidenceAlone(t *testing.T) {
+	r := record(t, 3)
+	raw, honest, bent := bytes.Clone(r.evidence[r.top]), r.blocks[r.top], r.copied(t, r.top)
+	for _, v := range bent.ValidatorSet.Validators {
+		if !bytes.Equal(v.Address, honest.ProposerAddress) {
+			bent.Header.ProposerAddress = v.Address
+		}
+	}
+	bent.Commit.BlockID.Hash = bent.Header.Hash()
+	raw = bytes.Replace(raw, honest.ProposerAddress, bent.Header.ProposerAddress, 1)
+	for i, s := range honest.Commit.Signatures {
+		for _, key := range r.validators {
+			if bytes.Equal(key.PubKey().Address(), s.ValidatorAddress) {
+				signature, err := key.Sign(bent.Commit.VoteSignBytes(bent.ChainID, int32(i)))
+				must(t, err)
+				raw = bytes.Replace(raw, s.Signature, signature, 1)
+			}
+		}
+	}
+	if _, err := evidence.Check(raw, r.trust, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	var alarms []error
+	c := client(t, light.Config{Nodes: []string{"http://a", "http://b"}, Trust: r.trust, Alarm: func(err error) { alarms = append(alarms, err) },
+		HTTP: &http.Client{Transport: replayedNodes{"a": {r: r, head: r.top, ev: raw}, "b": {r: r, head: r.top}}}})
+	for range 2 {
+		if _, _, err := c.TypeDigest(t.Context(), vct); !errors.Is(err, light.ErrAttack) {
+			t.Errorf("H12 an answer: %v", err)
+		}
+	}
+	if len(alarms) != 1 {
+		t.Errorf("alarms: %v", alarms)
+	}
+}
+
 // falsely reports a trust point that no honest node has.
 func (r *recording) falsely(trusted evidence.Trust, ok bool) bool {
 	honest := r.blocks[trusted.Height]

@@ -37,8 +37,8 @@ const (
 	maxTracked   = 16 // light blocks kept in memory
 )
 
-// confirm says whether the header may be believed. A development network's signatures suffice; elsewhere a witness must
-// have the same header. Errors wrap registry.ErrUntrusted.
+// confirm says whether the header of a checked Evidence may be believed. A development network's signatures suffice; elsewhere a
+// witness must have the same header. Errors wrap registry.ErrUntrusted; ErrAttack when it has another one.
 func (t *tracker) confirm(ctx context.Context, head registry.Checked, hash [32]byte) error {
 	if t.c.trust.Load().Development && len(t.c.cfg.Nodes) == 1 {
 		return nil
@@ -52,8 +52,8 @@ func (t *tracker) confirm(ctx context.Context, head registry.Checked, hash [32]b
 	if err != nil {
 		return t.fail(ctx, err)
 	}
-	if [32]byte(lb.Hash()) != hash {
-		return untrusted(errors.New("registry/light: witness has another header"))
+	if [32]byte(lb.Hash()) != hash { // both are signed: the Evidence's header was checked before
+		return t.c.attack(errors.New("an Evidence stands under another header than was tracked"))
 	}
 	t.confirmed.Add(head.Height, hash)
 	return nil
