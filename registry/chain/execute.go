@@ -35,9 +35,11 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	m.checkMu.Lock()
 	defer m.checkMu.Unlock()
 	m.check.base = m.committed()
-	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: newOverlay(m.check), before: m.check.base, checking: true}
+	defer m.check.keep()
+	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: m.check, before: m.check.base, checking: true}
 	res, err := r.transaction(v)
 	if err != nil {
+		m.check.takeBack(0)
 		return Result{Code: registry.CodeMalformed, Detail: "internal error"}
 	}
 	if res.Code != registry.CodeOK {
@@ -45,10 +47,10 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	}
 	for _, o := range res.Operations {
 		if o.Code == string(registry.CodeOK) {
-			r.state.mergeInto(m.check)
 			return res
 		}
 	}
+	m.check.takeBack(0)
 	res.Code, res.Detail = registry.Code(res.Operations[0].Code), res.Operations[0].Detail
 	return res
 }

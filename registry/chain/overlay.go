@@ -46,10 +46,18 @@ type empty struct{}
 
 func (empty) get([]byte) ([]byte, error) { return nil, nil }
 
-// An overlay is a state with changes on top that may still be thrown away. A change to nil removes.
+// An overlay is a state with changes on top that may still be taken back. A change to nil removes.
 type overlay struct {
 	base   reader
 	writes map[string][]byte
+	undo   []undone // in the order of the changes
+}
+
+// undone is what stood at a key before a change.
+type undone struct {
+	key   string
+	value []byte
+	stood bool // in writes
 }
 
 func newOverlay(base reader) *overlay { return &overlay{base: base, writes: map[string][]byte{}} }
@@ -61,17 +69,35 @@ func (o *overlay) get(key []byte) ([]byte, error) {
 	return o.base.get(key)
 }
 
-func (o *overlay) set(key, value []byte) { o.writes[string(key)] = value }
+func (o *overlay) set(key, value []byte) {
+	k := string(key)
+	before, stood := o.writes[k]
+	o.undo = append(o.undo, undone{k, before, stood})
+	o.writes[k] = value
+}
 
 // remove takes a leaf away: only tags of rounds whose retention is over.
-func (o *overlay) remove(key []byte) { o.writes[string(key)] = nil }
+func (o *overlay) remove(key []byte) { o.set(key, nil) }
 
-// mergeInto keeps the changes. The order of the map does not matter: keys are distinct.
-func (o *overlay) mergeInto(below *overlay) {
-	for k, v := range o.writes {
-		below.writes[k] = v
+// A mark is a moment that an overlay can be taken back to.
+type mark int
+
+func (o *overlay) mark() mark { return mark(len(o.undo)) }
+
+// takeBack undoes all changes since a mark.
+func (o *overlay) takeBack(to mark) {
+	for i := len(o.undo) - 1; i >= int(to); i-- {
+		if u := &o.undo[i]; u.stood {
+			o.writes[u.key] = u.value
+		} else {
+			delete(o.writes, u.key)
+		}
 	}
+	o.undo = o.undo[:to]
 }
+
+// keep makes all changes so far final.
+func (o *overlay) keep() { o.undo = o.undo[:0] }
 
 // keys are the changed keys in order: the shape of an IAVL tree depends on the order of insertion.
 func (o *overlay) keys() []string {

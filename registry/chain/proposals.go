@@ -210,17 +210,20 @@ func (r *run) execute(n uint64, fact *registry.ProposalFact, w *writer) error {
 	if err != nil {
 		return err
 	}
-	inner := newOverlay(r.state)
 	before, err := earlier(op, r.state)
 	if err != nil {
 		return err
 	}
 	no := error(registry.Refuse(registry.CodeDuplicate, "executed before"))
 	if before.Code != registry.CodeOK {
-		iw := &writer{overlay: inner, height: r.height}
+		begin := r.state.mark()
+		iw := &writer{overlay: r.state, height: r.height}
 		d := deciding{run: r, parsed: &parsed{op: op}, op: op, w: iw, decided: true}
 		if no = d.carried(op, iw); no == nil {
 			no = iw.err
+		}
+		if no != nil {
+			r.state.takeBack(begin)
 		}
 	}
 	out, err := outcomeOf(op.Hash[:], r.height, no)
@@ -230,7 +233,6 @@ func (r *run) execute(n uint64, fact *registry.ProposalFact, w *writer) error {
 	fact.State, fact.Code = registry.ProposalFailed, registry.Code(out.Code)
 	if no == nil {
 		fact.State = registry.ProposalExecuted
-		inner.mergeInto(r.state)
 		if err := r.reload(op.Kind(), r.state); err != nil {
 			return err
 		}

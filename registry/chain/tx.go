@@ -48,23 +48,21 @@ func (r *run) transaction(v *verdict) (Result, error) {
 	if v.tx.ChainID != r.params.ChainID { // never changes
 		return refused(v.tx.Sponsor, registry.Refuse(registry.CodeWrongNetwork, "made for another chain"))
 	}
-	inner := newOverlay(r.state)
-	if err := r.loadParams(inner); err != nil {
+	if err := r.loadParams(r.state); err != nil {
 		return Result{}, err
 	}
-	w := writer{overlay: inner, height: r.height}
+	w := writer{overlay: r.state, height: r.height}
 	if err := r.admit(v, &w); err != nil {
 		return refused(v.tx.Sponsor, err)
 	}
 	res := Result{Code: registry.CodeOK, Sponsor: v.tx.Sponsor, Operations: make([]registry.Outcome, len(v.ops))}
 	for i := range v.ops {
-		outcome, err := r.operation(v, i, inner)
+		outcome, err := r.operation(v.ops[i])
 		if err != nil {
 			return Result{}, err
 		}
 		res.Operations[i] = outcome
 	}
-	inner.mergeInto(r.state)
 	return res, nil
 }
 
@@ -146,49 +144,50 @@ func shiftSeen(seen *[registry.NonceWindow / 8]byte, n int) {
 	}
 }
 
-// operation runs one operation on a state of its own and books its outcome. err is a fault of the store.
-func (r *run) operation(v *verdict, i int, state *overlay) (registry.Outcome, error) {
-	if no := v.ops[i].refuse; no != nil {
+// operation runs one operation and books its outcome. err is a fault of the store.
+func (r *run) operation(p *parsed) (registry.Outcome, error) {
+	if p.refuse != nil {
 		// Without a payload there is no hash under which an outcome could stand.
-		return outcomeOf(nil, r.height, no)
+		return outcomeOf(nil, r.height, p.refuse)
 	}
-	op := v.ops[i].op
-	before, err := earlier(op, state)
+	op := p.op
+	before, err := earlier(op, r.state)
 	if err != nil {
 		return registry.Outcome{}, err
 	}
 	if before.Code == registry.CodeOK {
-		out, err := outcomeOf(op.Hash[:], before.Height, registry.Refuse(registry.CodeDuplicate, "executed before"))
-		return out, err
+		return outcomeOf(op.Hash[:], before.Height, registry.Refuse(registry.CodeDuplicate, "executed before"))
 	}
-	inner := newOverlay(state)
-	w := &writer{overlay: inner, height: r.height}
-	no := r.decide(&deciding{run: r, parsed: v.ops[i], op: op, w: w})
+	begin := r.state.mark()
+	w := &writer{overlay: r.state, height: r.height}
+	no := r.decide(&deciding{run: r, parsed: p, op: op, w: w})
+	if no == nil && w.err != nil {
+		return registry.Outcome{}, w.err
+	}
+	if no != nil {
+		r.state.takeBack(begin)
+	} else if err := r.reload(op.Kind(), r.state); err != nil {
+		return registry.Outcome{}, err
+	}
 	out, err := outcomeOf(op.Hash[:], r.height, no)
-	if err != nil {
+	if err != nil || !booked(op.Kind(), no) {
 		return out, err
 	}
-	if op.Kind() == registry.KindNullifierClaim { // its tag is the record: no time of a person stands elsewhere
-		if no == nil {
-			inner.mergeInto(state)
-		}
-		return out, w.err
-	}
-	if no == nil {
-		if w.err != nil {
-			return registry.Outcome{}, w.err
-		}
-		inner.mergeInto(state)
-		if err := r.reload(op.Kind(), state); err != nil {
-			return registry.Outcome{}, err
-		}
-	}
-	if op.Kind() == registry.KindCreate && no == nil { // the DID's leaf says so
-		return out, nil
-	}
-	book := writer{overlay: state, height: r.height}
+	book := writer{overlay: r.state, height: r.height}
 	book.plain(registry.OutcomeKey(op.Hash), registry.OutcomeFact{Height: r.height, Code: registry.Code(out.Code)})
 	return out, book.err
+}
+
+// booked reports whether an outcome gets a leaf of its own. A create that succeeded is told by its DID, and a claim by its
+// tag alone: no time of a person stands elsewhere.
+func booked(kind registry.Kind, no error) bool {
+	switch kind {
+	case registry.KindNullifierClaim:
+		return false
+	case registry.KindCreate:
+		return no != nil
+	}
+	return true
 }
 
 // earlier is the outcome that the operation had earlier, zero when it had none that counts: what failed may be tried again.
@@ -197,7 +196,7 @@ func earlier(op *registry.SignedOperation, state reader) (registry.OutcomeFact, 
 	case registry.KindNullifierClaim:
 		return registry.OutcomeFact{}, nil
 	case registry.KindCreate:
-		fact, _, err := readFact[registry.DIDFact](state, registry.CreatedFamily(op.Hash))
+		fact, _, err := readFact[registry.DIDFact](state, registry.DIDFamily(op.ID()))
 		if err != nil || fact == nil {
 			return registry.OutcomeFact{}, err
 		}
