@@ -167,7 +167,7 @@ func newBody(kind Kind) Body {
 		func() Body { return new(MemberAddBody) }, func() Body { return new(MemberRemoveBody) }, func() Body { return new(MemberKeysBody) }, func() Body { return new(ValidatorBody) },
 		func() Body { return new(ThresholdBody) }, func() Body { return new(EmergencyBody) }, func() Body { return new(RoundOpenBody) },
 		func() Body { return new(RoundCloseBody) }, func() Body { return new(RoundPruneBody) }, func() Body { return new(ClaimBody) },
-		func() Body { return new(UpgradeBody) },
+		func() Body { return new(UpgradeBody) }, func() Body { return new(ParamsBody) },
 	} {
 		if body := b(); body.Kind() == kind {
 			return body

@@ -27,7 +27,7 @@ func FuzzParseOperation(f *testing.F) {
 	inner := registry.Operation{Network: "test", ChainID: "c-1", Seq: 3, Body: &registry.ThresholdBody{K: 2}}
 	if proposal, err := registry.Propose("kta", inner, key); err == nil {
 		for _, body := range []registry.Body{proposal, &registry.VoteBody{Member: "kta", N: 1}, &registry.MemberRemoveBody{ID: "kta"}, &registry.MemberKeysBody{ID: "kta", Key: key.Public},
-			&registry.ValidatorBody{Power: 1, Operator: "kta", Site: "seoul"},
+			&registry.ValidatorBody{Power: 1, Operator: "kta", Site: "seoul"}, &registry.ParamsBody{TimeLock: new(uint64(3600)), Emergency: new(uint64(0))},
 			&registry.MemberAddBody{ID: "b", Name: map[string]string{"en": "B"}, Key: key.Public, Sponsor: otherKey(t).Public}} {
 			if b, err := (registry.Operation{Network: "test", ChainID: "c-1", Body: body}).Sign(member); err == nil {
 				f.Add(b)

@@ -24,7 +24,7 @@ const (
 func Proposable(kind Kind) bool {
 	switch kind {
 	case KindAccredit, KindAccreditationSuspend, KindAccreditationResume, KindAccreditationEnd, KindRegisterVerifier, KindTypeDigest,
-		KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindUpgrade, KindRecover, KindDeactivate, KindKeyRetire, KindKeyCompromise:
+		KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindParams, KindUpgrade, KindRecover, KindDeactivate, KindKeyRetire, KindKeyCompromise:
 		return true
 	}
 	return false
@@ -296,6 +296,7 @@ type ProposalFact struct {
 	Due      int64         `cbor:"9,keyasint,omitempty"`  // end of the time lock
 	Closed   uint64        `cbor:"10,keyasint,omitempty"` // height
 	Code     Code          `cbor:"11,keyasint,omitempty"` // outcome of the execution
+	Lock     int64         `cbor:"12,keyasint,omitempty"` // time lock when it was opened: the shortest that it gets
 }
 
 // A ProposalContent is what was proposed.

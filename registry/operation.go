@@ -264,7 +264,7 @@ func ParsePayload(payload []byte) (*Operation, error) {
 // aboutDID reports whether operations of the kind name a DID.
 func (k Kind) aboutDID() bool {
 	switch k {
-	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindUpgrade:
+	case KindCreate, KindTypeDigest, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindParams, KindUpgrade:
 		return false
 	}
 	return true
@@ -273,7 +273,7 @@ func (k Kind) aboutDID() bool {
 // hasHistory reports whether operations of the kind follow one another by prev.
 func (k Kind) hasHistory() bool {
 	switch k {
-	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindEmergencySuspend,
+	case KindStatusEpoch, KindAnchor, KindPropose, KindVote, KindMemberAdd, KindMemberRemove, KindMemberKeys, KindValidator, KindThreshold, KindParams, KindEmergencySuspend,
 		KindRoundOpen, KindRoundClose, KindRoundPrune, KindNullifierClaim, KindUpgrade:
 		return false
 	}

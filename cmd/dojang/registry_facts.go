@@ -172,8 +172,11 @@ func sayGovernance(facts *evidence.Facts, parts []string, raw []byte) string {
 		})
 	case "params":
 		return factWords(facts, raw, func(f *registry.ParamsFact) string {
-			return fmt.Sprintf("%s: %d members, %d decide, decisions wait %s, %d suspend at once for %s", f.ChainID, f.Members, f.Threshold,
-				time.Duration(f.TimeLock)*time.Second, f.Emergency, time.Duration(f.EmergencyHold)*time.Second)
+			text := fmt.Sprintf("%s: %d members, %d decide", f.ChainID, f.Members, f.Threshold)
+			for _, c := range registry.ChangedParams(&registry.ParamsFact{}, f) {
+				text += ", " + c.Name + " " + paramValue(c.Unit, c.Is)
+			}
+			return text
 		})
 	case "validators":
 		return factWords(facts, raw, func(f *registry.ValidatorsFact) string {

@@ -201,6 +201,8 @@ func TestOperationWords(t *testing.T) {
 		{&registry.ValidatorBody{Power: 7, Operator: "agency-5", Site: "busan"}, []string{"agency-5", "busan", "power 7"}},
 		{&registry.ValidatorBody{}, []string{"remove the validator"}},
 		{&registry.ThresholdBody{K: 3}, []string{"3 members"}},
+		{&registry.ParamsBody{TimeLock: new(uint64(36 * 3600)), Heartbeat: new(uint64(500)), QuotaOps: new(uint64(9)), Emergency: new(uint64(0))},
+			[]string{"time_lock_s to 36h0m0s", "heartbeat_ms to 500ms", "quota_operations to 9 operations", "emergency_threshold to none"}},
 		{&registry.AccreditBody{Type: vct, N: 2, Basis: []string{"LAW-1"}, From: 1, Until: 1 << 31, Host: "https://s.example", Operator: testDID, Roots: [][32]byte{{7}}},
 			[]string{string(testDID), vct, "LAW-1", "1970-01-01", "2038-01-19", "https://s.example", "0700"}},
 		{&registry.SuspendBody{Type: vct, N: 2}, []string{"suspend accreditation 2", vct}},

@@ -190,7 +190,7 @@ func (c *registryGenesisCmd) Run(e *env) error {
 		c.Threshold = uint64(len(n.Cards)/2 + 1)
 	}
 	if c.Emergency == 0 {
-		c.Emergency = (c.Threshold + 1) / 2
+		c.Emergency = chain.DefaultEmergency(c.Threshold, uint64(len(n.Cards)))
 	}
 	members, validators, err := founders(n.Cards)
 	if err != nil {

@@ -363,10 +363,21 @@ func TestOperatorsPage(t *testing.T) {
 		s.explorer("/proposals", "/proposals/1", "/proposals/2", "/proposals/3", "/proposals/4")
 		s.refused("dojang registry emergency suspend net/1 "+did+"#assertion-1", "2", "2 members sign an emergency suspension")
 		s.refused("dojang registry propose threshold net/1 1", "1", "not a threshold that these members may have")
+		s.refused("dojang registry propose params net/1 --time-lock 1s", "1", "a parameter is out of bounds")
+		s.refused("dojang registry propose params net/1", "2", "say what shall change")
 		s.refused("dojang registry propose accredit net/1 did:dojang:other:1 resident-id", "2", "not an identifier of this network: did:dojang:trial:")
 		s.refused("dojang registry proposals net/4", "2", "does not answer; give a trust file")
 		s.refused("dojang registry vote net/3 4 yes", "2", "the governance key is not in this home")
 		s.refused("dojang registry vote net/4 4 yes --trust net/trust.json", "0", "2 of 3 votes for it: agency-1, agency-4") // its node is dead, its vote counts
+	})
+	step("parameters change by votes", func(t *testing.T) {
+		text := s.run("dojang registry propose params net/1 --heartbeat 700ms --quota-operations 5000\nfor i in 2 5; do dojang registry vote net/$i 5 yes; done\ndojang registry proposals net/1 5 --wait")
+		for _, want := range []string{"set quota_operations to 5000 operations, heartbeat_ms to 700ms", "executed"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%q is not in %s", want, text)
+			}
+		}
+		s.explorer("/governance", "/proposals/5", "1초 → 700밀리초")
 	})
 	step("the one that was dead all the while catches up", func(t *testing.T) {
 		height := s.status("net/1")[0].Health.Height

@@ -26,6 +26,7 @@ type registryProposeCmd struct {
 	ValidatorAdd     proposeValidatorAdd    `cmd:"" help:"Add a validator, or change its power, operator or site."`
 	ValidatorRemove  proposeValidatorRemove `cmd:"" help:"Remove a validator."`
 	Threshold        proposeThreshold       `cmd:"" help:"Set how many members decide."`
+	Params           proposeParams          `cmd:"" help:"Set time lock, time to vote, emergencies, quotas, status epochs or heartbeat."`
 	Upgrade          proposeUpgrade         `cmd:"" help:"Put the next version of the rules in force from a height on."`
 	Accredit         proposeAccredit        `cmd:"" help:"Let an issuer issue a type, or amend its accreditation."`
 	Suspend          proposeSuspend         `cmd:"" name:"accreditation-suspend" help:"Suspend an accreditation; also confirms an emergency suspension."`
@@ -81,7 +82,7 @@ func (f *proposeFlags) propose(e *env, build func(v *council) (registry.Operatio
 // free: the kind has no history, so that seq only tells one from another.
 func free(body registry.Body) bool {
 	switch body.(type) {
-	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody, *registry.UpgradeBody:
+	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody, *registry.ParamsBody, *registry.UpgradeBody:
 		return true
 	}
 	return false

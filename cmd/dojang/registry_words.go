@@ -28,7 +28,7 @@ func operationWords(o *registry.Operation) string {
 			return fmt.Sprintf("suspend the key %s at once", o.DID.URL(b.Key))
 		}
 		return fmt.Sprintf("suspend accreditation %d of %s for %s at once", b.N, o.DID, b.Type)
-	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody, *registry.UpgradeBody:
+	case *registry.MemberAddBody, *registry.MemberRemoveBody, *registry.MemberKeysBody, *registry.ValidatorBody, *registry.ThresholdBody, *registry.ParamsBody, *registry.UpgradeBody:
 		return consortiumWords(b)
 	case *registry.AccreditBody, *registry.SuspendBody, *registry.ResumeBody, *registry.EndBody, *registry.RegisterBody, *registry.TypeDigestBody:
 		return grantWords(o)
@@ -78,10 +78,35 @@ func consortiumWords(body registry.Body) string {
 		return fmt.Sprintf("give the validator %s of %s, site %s, the power %d", key, b.Operator, b.Site, b.Power)
 	case *registry.ThresholdBody:
 		return fmt.Sprintf("let %d members decide", b.K)
+	case *registry.ParamsBody:
+		var set []string
+		for _, c := range b.Changes(&registry.ParamsFact{}) {
+			set = append(set, c.Name+" to "+paramValue(c.Unit, c.Is))
+		}
+		return "set " + strings.Join(set, ", ")
 	case *registry.UpgradeBody:
 		return fmt.Sprintf("put version %d of the rules in force from block %d on", b.Version, b.Height)
 	}
 	return ""
+}
+
+// paramValue is a parameter with its unit.
+func paramValue(unit registry.ParamUnit, n uint64) string {
+	switch unit {
+	case registry.UnitSeconds:
+		return (time.Duration(n) * time.Second).String()
+	case registry.UnitMilliseconds:
+		return (time.Duration(n) * time.Millisecond).String()
+	case registry.UnitOperations:
+		if n == 0 {
+			return "no limit"
+		}
+	case registry.UnitMembers:
+		if n == 0 {
+			return "none"
+		}
+	}
+	return fmt.Sprintf("%d %s", n, unit)
 }
 
 // grantWords are about who may issue and who may ask.

@@ -92,7 +92,7 @@ func (w *scriptWriter) operation() []byte {
 		return w.c.Op(a.CreateOperation(), a.Op(0).As(registry.RoleOp))
 	}
 	a := w.agencies[r.IntN(len(w.agencies))]
-	switch r.IntN(8) {
+	switch r.IntN(9) {
 	case 0:
 		return w.c.Op(a.EpochOperation(), a.Key("k1").As(a.DID.URL("k1")))
 	case 1:
@@ -101,6 +101,9 @@ func (w *scriptWriter) operation() []byte {
 		return w.c.Op(registry.Operation{DID: a.DID, Body: &registry.AnchorBody{Root: [32]byte{byte(r.IntN(256)), byte(r.IntN(256))}}}, a.Key("k1").As(a.DID.URL("k1")))
 	case 3:
 		return w.c.Op(a.Next(&registry.CompromiseBody{ID: "auth", From: w.c.Time.Unix() - int64(r.IntN(100))}), a.Op(0).As(registry.RoleOp))
+	case 5:
+		body := &registry.ParamsBody{EpochInterval: new(uint64(r.IntN(5))), QuotaOps: new(uint64(380 + r.IntN(40)))}
+		return w.c.Op(registry.Operation{Seq: r.Uint64(), Body: body}, chaintest.Member(r.IntN(3)), chaintest.Member(r.IntN(3)))
 	case 4:
 		return w.c.Op(a.Next(&registry.RetireBody{ID: "k1"}), a.Op(r.IntN(2)).As(registry.RoleOp))
 	}

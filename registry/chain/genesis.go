@@ -47,22 +47,26 @@ type GenesisGovernance struct {
 	EmergencyHold      int64  `json:"emergency_s"`         // how long it holds
 }
 
-// DefaultGovernance of a threshold: three days of time lock, two weeks to vote, half of the threshold for an emergency of a week.
-func DefaultGovernance(threshold uint64) GenesisGovernance {
+// DefaultGovernance of k of n members: three days of time lock, two weeks to vote, half of k for an emergency of a week, and of
+// three or more members two.
+func DefaultGovernance(k, n uint64) GenesisGovernance {
 	const day = 24 * 3600
-	return GenesisGovernance{TimeLock: 3 * day, Voting: 14 * day, EmergencyThreshold: (threshold + 1) / 2, EmergencyHold: 7 * day}
+	return GenesisGovernance{TimeLock: 3 * day, Voting: 14 * day, EmergencyThreshold: DefaultEmergency(k, n), EmergencyHold: 7 * day}
 }
+
+// DefaultEmergency is how many members suspend at once where k of n decide.
+func DefaultEmergency(k, n uint64) uint64 { return max((k+1)/2, min(k, leastEmergency(n))) }
 
 func (g *Genesis) governance() GenesisGovernance {
 	switch {
 	case g.Governance != nil:
 		return *g.Governance
 	case g.Development:
-		rules := DefaultGovernance(g.Threshold)
+		rules := DefaultGovernance(g.Threshold, 1)
 		rules.Direct, rules.TimeLock = true, 0
 		return rules
 	}
-	return DefaultGovernance(g.Threshold)
+	return DefaultGovernance(g.Threshold, uint64(len(g.Members)))
 }
 
 func (g *GenesisGovernance) check(threshold uint64) error {
@@ -120,6 +124,8 @@ func (g Genesis) check() error {
 	}
 	if rules := g.governance(); rules.check(g.Threshold) != nil {
 		return fmt.Errorf("%w: governance", ErrGenesis)
+	} else if e := rules.EmergencyThreshold; !g.Development && e != 0 && e < leastEmergency(n) {
+		return fmt.Errorf("%w: where three or more decide, none suspends alone", ErrGenesis)
 	}
 	if g.QuotaBlocks == 0 || g.EpochInterval < 0 || g.Heartbeat == 0 {
 		return ErrGenesis

@@ -97,7 +97,7 @@ func (g *governor) operation() []byte {
 	}
 	g.made++
 	op := registry.Operation{Seq: g.made}
-	switch rapid.IntRange(0, 6).Draw(rt, "kind") {
+	switch rapid.IntRange(0, 7).Draw(rt, "kind") {
 	case 0:
 		op.Body = newMember(rapid.IntRange(0, 9).Draw(rt, "new"))
 	case 1:
@@ -113,6 +113,8 @@ func (g *governor) operation() []byte {
 		op.Body = body
 	case 4:
 		op = accreditOf(g.agency)
+	case 7:
+		op.Body = someParams(rt)
 	case 6:
 		op.Body = &registry.MemberKeysBody{ID: chaintest.MemberID(rapid.IntRange(0, 7).Draw(rt, "whose")), Sponsor: chaintest.Sponsor(rapid.IntRange(20, 29).Draw(rt, "gateway")).Public}
 	case 5: // signed together, which is not allowed here
@@ -126,6 +128,17 @@ func (g *governor) operation() []byte {
 	return g.c.Proposal(member, op)
 }
 
+// someParams are within bounds and without.
+func someParams(rt *rapid.T) *registry.ParamsBody {
+	b := &registry.ParamsBody{}
+	for i, f := range []**uint64{&b.QuotaOps, &b.QuotaBlocks, &b.EpochInterval, &b.Heartbeat, &b.TimeLock, &b.Voting, &b.Emergency, &b.EmergencyHold} {
+		if i == 0 || rapid.IntRange(0, 3).Draw(rt, "set") == 0 {
+			*f = new(rapid.SampledFrom([]uint64{0, 1, 2, 3, 4, 99, 100, 1000, 3600, 3601, 60_000, 1 << 40}).Draw(rt, "value"))
+		}
+	}
+	return b
+}
+
 func (g *governor) invariants(before registry.ParamsFact) {
 	rt, p := g.rt, g.c.Machine.Info().Params
 	var present []string
@@ -137,6 +150,12 @@ func (g *governor) invariants(before registry.ParamsFact) {
 	}
 	if uint64(len(present)) != p.Members || p.Threshold < registry.Majority(p.Members) || p.Threshold > p.Members {
 		rt.Fatalf("%d present, parameters %+v", len(present), p)
+	}
+	if (p.Emergency == 0) != (p.EmergencyHold == 0) || p.Emergency > p.Threshold || p.Emergency == 1 && p.Members > 2 {
+		rt.Fatalf("an emergency of %d: %+v", p.Emergency, p)
+	}
+	if p.QuotaOps != 0 && p.QuotaOps < 100 || p.QuotaBlocks == 0 || p.Heartbeat < 100 || p.Heartbeat > 60_000 || p.EpochInterval == 0 || p.EpochInterval > 3600 {
+		rt.Fatalf("out of bounds: %+v", p)
 	}
 	g.validators()
 	all, err := g.c.Machine.Proposals()
@@ -162,7 +181,7 @@ func (g *governor) invariants(before registry.ParamsFact) {
 			continue
 		}
 		changed = true
-		if now := g.c.Headers[height-1].Time.Unix(); now < f.Due || f.Due < f.Opened+before.TimeLock {
+		if now := g.c.Headers[height-1].Time.Unix(); now < f.Due || f.Due < f.Opened+f.Lock {
 			rt.Fatalf("proposal %d executed before its time lock", n)
 		}
 		if uint64(len(f.Yes)) < min(before.Threshold, before.Members-1) || uint64(len(f.Yes)) < registry.Majority(before.Members) {

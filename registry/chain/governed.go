@@ -70,6 +70,8 @@ func (d *deciding) governed() error {
 		return d.setValidator(b)
 	case *registry.ThresholdBody:
 		return d.setThreshold(b)
+	case *registry.ParamsBody:
+		return d.setParams(b)
 	case *registry.UpgradeBody:
 		return d.upgrade(b)
 	case *registry.EmergencyBody:

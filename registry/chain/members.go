@@ -9,7 +9,7 @@ import (
 	"github.com/dojang-id/dojang/registry"
 )
 
-// addMember adds a member; a threshold that is no majority of the new number rises with it.
+// addMember adds a member; a threshold that is no majority of the new number rises with it, and so does that of emergencies.
 func (d *deciding) addMember(b *registry.MemberAddBody) error {
 	family := registry.MemberFamily(b.ID)
 	old, err := d.w.get(family.Latest())
@@ -31,6 +31,9 @@ func (d *deciding) addMember(b *registry.MemberAddBody) error {
 	p := d.params
 	p.Members++
 	p.Threshold = max(p.Threshold, registry.Majority(p.Members))
+	if p.Emergency != 0 && !p.Development {
+		p.Emergency = max(p.Emergency, leastEmergency(p.Members))
+	}
 	d.w.fact(registry.ParamsFamily(), p)
 	d.w.fact(family, registry.MemberFact{Name: b.Name, Key: b.Key})
 	d.w.plain(registry.SponsorKey(b.ID), registry.SponsorFact{Key: b.Sponsor})

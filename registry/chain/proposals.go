@@ -39,7 +39,7 @@ func (d *deciding) propose(b *registry.ProposeBody) error {
 	d.w.plain(registry.ProposalContentKey(n), content)
 	fact := registry.ProposalFact{
 		Hash: op.Hash.Digest(), Proposer: b.Member, Kind: op.Kind(), About: op.DID, Opened: d.time, Expires: d.time + d.params.Voting,
-		State: registry.ProposalVoting,
+		State: registry.ProposalVoting, Lock: d.params.TimeLock,
 	}
 	return d.cast(n, &fact, b.Member, true)
 }
@@ -124,7 +124,7 @@ func (r *run) judge(state reader, fact *registry.ProposalFact) error {
 	switch {
 	case yes >= need:
 		if fact.State != registry.ProposalApproved {
-			fact.State, fact.Due = registry.ProposalApproved, r.time+r.params.TimeLock
+			fact.State, fact.Due = registry.ProposalApproved, r.time+max(fact.Lock, r.params.TimeLock)
 		}
 	case no > r.params.Members || r.params.Members-no < need:
 		fact.State, fact.Due = registry.ProposalRejected, 0

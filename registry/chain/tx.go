@@ -33,7 +33,7 @@ func (r *run) loadParams(state reader) error {
 // reload follows an operation that changes parameters.
 func (r *run) reload(kind registry.Kind, state reader) error {
 	switch kind {
-	case registry.KindThreshold, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindUpgrade:
+	case registry.KindThreshold, registry.KindParams, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindUpgrade:
 		return r.loadParams(state)
 	}
 	return nil

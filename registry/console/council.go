@@ -51,6 +51,8 @@ type Rules struct {
 	Heartbeat             time.Duration
 	Version               uint64 // of the rules that judge blocks
 	Next, NextFrom        uint64 // the version after it, from a height on; 0: none is decided
+	// Changed, in a history, are the parameters that are others than before.
+	Changed []registry.ParamChange
 }
 
 // A Change is one version of a fact: what happened (change.<what> of texts), when, and by which decision.
@@ -90,7 +92,8 @@ type ProposalDetail struct {
 // Before is what stood before the decision, of the sort that it changes.
 type Before struct {
 	Rules         *Rules
-	Power         uint64 // of the validator
+	Params        []registry.ParamChange // that a params body sets
+	Power         uint64                 // of the validator
 	Member        *Member
 	Accreditation *Accreditation
 	Registration  *Registration

@@ -463,6 +463,10 @@ func TestOperations(t *testing.T) {
 // New keys of a member and an upgrade of the rules are decisions that its members' page knows.
 func TestKeysAndUpgrade(t *testing.T) {
 	w := newConsortium(t)
+	before, err := w.source.Governance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.decide(registry.Operation{Body: &registry.MemberKeysBody{ID: "busan", Sponsor: chaintest.Sponsor(8).Public}}, 0, 1, 2)
 	w.decide(registry.Operation{Body: &registry.MemberKeysBody{ID: "busan", Key: chaintest.Member(8).Public}}, 0, 1, 2)
 	w.decide(registry.Operation{Body: &registry.UpgradeBody{Version: 2, Height: w.Height() + 5000}}, 0, 1, 2)
@@ -471,7 +475,7 @@ func TestKeysAndUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	key, _ := chaintest.Member(8).Public.Multikey()
-	if busan := g.Members[0]; busan.Key != key || !slices.Contains(busan.Decided, 6) || !slices.Contains(busan.Decided, 16) || busan.Since.Height == 0 {
+	if busan := g.Members[0]; busan.Key != key || !slices.Contains(busan.Decided, 6) || !slices.Contains(busan.Decided, 16) || busan.Since.Height == 0 || busan.Since != before.Members[0].Since {
 		t.Errorf("%+v", busan)
 	}
 	if c := g.History[0]; c.What != "upgrade" || !slices.Equal(c.Proposals, []uint64{17}) || g.Rules.Version != 1 || g.Next != 2 || g.NextFrom == 0 {
@@ -481,6 +485,43 @@ func TestKeysAndUpgrade(t *testing.T) {
 	for path, want := range map[string]string{"/en/governance": "2 from block", "/en/proposals/17": "Every node needs a release", "/ko/proposals/16": "기관의 키를 새로 바꿉니다"} {
 		if body := get(t, s, path).Body.String(); !strings.Contains(body, want) {
 			t.Errorf("%s does not say %q", path, want)
+		}
+	}
+}
+
+// What members set by vote is told beside what it was, on the proposal's page and in the history of the rules.
+func TestParameters(t *testing.T) {
+	w := newConsortium(t)
+	w.decide(registry.Operation{Body: &registry.ParamsBody{TimeLock: new(uint64(36 * 3600)), QuotaOps: new(uint64(5000)), EmergencyHold: new(uint64(7 * 24 * 3600))}}, 0, 1, 2)
+	w.Must(w.Proposal(0, registry.Operation{Body: &registry.ParamsBody{TimeLock: new(uint64(24 * 3600))}}))
+	g, err := w.source.Governance(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := g.History[0]; c.What != "params" || !slices.Equal(c.Proposals, []uint64{15}) || len(c.Fact.Changed) != 2 || c.Fact.Changed[0] != (registry.ParamChange{Name: "time_lock_s", Unit: registry.UnitSeconds, Was: 72 * 3600, Is: 36 * 3600}) {
+		t.Errorf("%+v", c)
+	}
+	for n, want := range map[uint64][]registry.ParamChange{
+		15: {{Name: "time_lock_s", Unit: registry.UnitSeconds, Was: 72 * 3600, Is: 36 * 3600}, {Name: "emergency_s", Unit: registry.UnitSeconds, Was: 7 * 24 * 3600, Is: 7 * 24 * 3600},
+			{Name: "quota_operations", Unit: registry.UnitOperations, Was: g.History[1].Fact.QuotaOps, Is: 5000}},
+		16: {{Name: "time_lock_s", Unit: registry.UnitSeconds, Was: 36 * 3600, Is: 24 * 3600}},
+	} {
+		p, err := w.source.Proposal(t.Context(), n)
+		if err != nil || !slices.Equal(p.Before.Params, want) {
+			t.Errorf("proposal %d: %+v %v", n, p.Before.Params, err)
+		}
+	}
+	s := w.server()
+	for path, wants := range map[string][]string{
+		"/en/governance":   {"Parameters changed", "Time lock, from approval to effect: 3 d → 36 h", "<dd>36 h</dd>"},
+		"/ko/proposals/15": {"운영 규칙 변경", "36시간", "그대로", "접수 한도"},
+		"/en/proposals/16": {"The time lock of proposals that are open gets no shorter", "36 h", "1 d"},
+	} {
+		body := get(t, s, path).Body.String()
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s does not say %q", path, want)
+			}
 		}
 	}
 }

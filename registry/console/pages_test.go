@@ -499,7 +499,7 @@ func TestTexts(t *testing.T) {
 			}
 		}
 	}
-	made := regexp.MustCompile(`^(health|val|accr|class|code|ck|fact|err|use|kind|pr|change|step|tab|em|rd|key)\.`) // put together from a prefix and a state
+	made := regexp.MustCompile(`^(health|val|accr|class|code|ck|fact|err|use|kind|pr|change|step|tab|em|rd|key|param)\.`) // put together from a prefix and a state
 	for key, x := range texts {
 		if x.ko == "" || x.en == "" {
 			t.Errorf("%s lacks a language", key)

@@ -66,7 +66,7 @@ func (s *ChainSource) learn() error {
 		}
 		m.byHash[fact.Hash] = append(m.byHash[fact.Hash], n)
 		switch fact.Kind {
-		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindMemberKeys, registry.KindThreshold, registry.KindUpgrade:
+		case registry.KindMemberAdd, registry.KindMemberRemove, registry.KindMemberKeys, registry.KindThreshold, registry.KindParams, registry.KindUpgrade:
 			m.byKind[fact.Kind] = append(m.byKind[fact.Kind], n)
 		}
 		m.settle(n, &fact)
@@ -160,7 +160,11 @@ func (s *ChainSource) Governance(context.Context) (Governance, error) {
 	var heights []uint64
 	err := versions(s, registry.ParamsFamily(), func(fact registry.ParamsFact, leaf registry.Leaf) {
 		out.Network = fact.Network
-		out.History = append(out.History, Change[Rules]{What: changeOfRules(last, &fact), At: Moment{Height: leaf.Since}, Fact: rulesOf(&fact)})
+		c := Change[Rules]{What: changeOfRules(last, &fact), At: Moment{Height: leaf.Since}, Fact: rulesOf(&fact)}
+		if last != nil {
+			c.Fact.Changed = registry.ChangedParams(last, &fact)
+		}
+		out.History = append(out.History, c)
 		heights = append(heights, leaf.Since)
 		last = &fact
 	})
@@ -177,7 +181,7 @@ func (s *ChainSource) Governance(context.Context) (Governance, error) {
 	for i, h := range heights {
 		c := &out.History[i]
 		if c.At = s.moment(h); h > 0 {
-			if c.Proposals, err = s.decidedAt(h, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold, registry.KindUpgrade); err != nil {
+			if c.Proposals, err = s.decidedAt(h, registry.KindMemberAdd, registry.KindMemberRemove, registry.KindThreshold, registry.KindParams, registry.KindUpgrade); err != nil {
 				return out, err
 			}
 		}
@@ -204,6 +208,8 @@ func changeOfRules(was, is *registry.ParamsFact) string {
 		return "threshold"
 	case is.Next != was.Next || is.NextFrom != was.NextFrom:
 		return "upgrade"
+	case len(registry.ChangedParams(was, is)) > 0:
+		return "params"
 	}
 	return "updated"
 }

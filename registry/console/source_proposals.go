@@ -120,6 +120,11 @@ func (s *ChainSource) before(op *registry.SignedOperation, closed uint64) (out B
 			out.Member = &Member{ID: b.ID}
 			err = s.member(out.Member)
 		}
+	case *registry.ParamsBody:
+		var params *registry.ParamsFact
+		if params, err = factAt[registry.ParamsFact](s, registry.ParamsFamily(), closed); params != nil {
+			out.Params = b.Changes(params)
+		}
 	case *registry.ValidatorBody:
 		var set *registry.ValidatorsFact
 		if set, err = factAt[registry.ValidatorsFact](s, registry.ValidatorsFamily(), closed); set != nil {

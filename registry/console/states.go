@@ -116,7 +116,7 @@ func subjectOf(p ProposalDetail) *foundPlace {
 		return &foundPlace{Kind: "member", Path: "/governance#member-" + b.ID}
 	case *registry.MemberKeysBody:
 		return &foundPlace{Kind: "member", Path: "/governance#member-" + b.ID}
-	case *registry.ThresholdBody, *registry.UpgradeBody:
+	case *registry.ThresholdBody, *registry.ParamsBody, *registry.UpgradeBody:
 		return &foundPlace{Kind: "parameters", Path: "/governance"}
 	case *registry.ValidatorBody:
 		return &foundPlace{Kind: "validators", Path: "/validators"}

@@ -47,7 +47,8 @@ func (s *Server) funcs(f *face) template.FuncMap {
 		"use":           useText,
 		"opHash":        hashText,
 		"sections":      func() []string { return sections },
-		"seconds":       func(d time.Duration) string { return f.span(d) },
+		"seconds":       f.exactly,
+		"param":         f.param,
 		"pairs":         pairs,
 		"one":           func(v any) []any { return []any{v} },
 		"words":         f.words,
@@ -139,20 +140,33 @@ func (f *face) ago(d time.Duration) string {
 	return f.span(d) + " ago"
 }
 
+// units of time, the largest first.
+func units() []timeUnit {
+	return []timeUnit{{24 * time.Hour, "일", "d"}, {time.Hour, "시간", "h"}, {time.Minute, "분", "min"}, {time.Second, "초", "s"}, {time.Millisecond, "밀리초", "ms"}}
+}
+
+type timeUnit struct {
+	size   time.Duration
+	ko, en string
+}
+
 func (f *face) span(d time.Duration) string {
-	units := []struct {
-		size   time.Duration
-		ko, en string
-	}{{24 * time.Hour, "일", "d"}, {time.Hour, "시간", "h"}, {time.Minute, "분", "min"}, {time.Second, "초", "s"}}
-	for _, u := range units {
+	for _, u := range units() {
 		if d >= u.size {
 			return f.unit(int64(d/u.size), u.ko, u.en)
 		}
 	}
-	if d > 0 && d < time.Second {
-		return f.unit(d.Milliseconds(), "밀리초", "ms")
-	}
 	return f.unit(0, "초", "s")
+}
+
+// exactly is a duration that somebody chose, in the largest unit that loses nothing.
+func (f *face) exactly(d time.Duration) string {
+	for _, u := range units() {
+		if d >= u.size && d%u.size == 0 {
+			return f.unit(int64(d/u.size), u.ko, u.en)
+		}
+	}
+	return f.span(d)
 }
 
 func (f *face) unit(n int64, ko, en string) string {

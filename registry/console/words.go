@@ -91,6 +91,8 @@ func (f *face) rulesWords(p ProposalDetail) Words {
 			w.Lines = append(w.Lines, text("val.operator", body.Operator), text("val.site", body.Site))
 		}
 		return w
+	case *registry.ParamsBody:
+		return f.paramWords(body, p.Before.Params)
 	case *registry.UpgradeBody:
 		return Words{Sentence: f.t("do.upgrade", body.Version, body.Height)}
 	case *registry.ThresholdBody:
@@ -110,6 +112,44 @@ func (f *face) rulesWords(p ProposalDetail) Words {
 		return Words{Sentence: f.t("do.compromise", body.ID), Lines: []line{{Label: "key.compromised", Is: []field{{Time: seconds(body.From)}}}}}
 	}
 	return Words{Sentence: f.t("do.other")}
+}
+
+// paramWords are what a proposal sets, beside what it was where that is known.
+func (f *face) paramWords(b *registry.ParamsBody, changes []registry.ParamChange) Words {
+	w := Words{Sentence: f.t("do.params"), Changes: changes != nil}
+	if changes == nil {
+		changes = b.Changes(&registry.ParamsFact{})
+	}
+	for _, c := range changes {
+		l := line{Label: "param." + c.Name, Is: []field{{Text: f.param(c.Unit, c.Is)}}}
+		if w.Changes {
+			l.Was, l.Same = []field{{Text: f.param(c.Unit, c.Was)}}, c.Was == c.Is
+		}
+		w.Lines = append(w.Lines, l)
+	}
+	return w
+}
+
+// param is a parameter's value with its unit.
+func (f *face) param(unit registry.ParamUnit, n uint64) string {
+	switch unit {
+	case registry.UnitSeconds:
+		if n == 0 {
+			return f.t("gov.none")
+		}
+		return f.exactly(time.Duration(n) * time.Second)
+	case registry.UnitMilliseconds:
+		return f.exactly(time.Duration(n) * time.Millisecond)
+	case registry.UnitMembers:
+		if n == 0 {
+			return f.t("none")
+		}
+	case registry.UnitOperations:
+		if n == 0 {
+			return f.t("gov.noquota")
+		}
+	}
+	return f.t("n", n)
 }
 
 // about names a type in a sentence; its label is ours, or what is visible of a foreign name.

@@ -15,7 +15,7 @@ import (
 
 // direct lets the members sign together what else takes a proposal.
 func direct(g *chain.Genesis) {
-	g.Governance = &chain.GenesisGovernance{Direct: true, Voting: 3600, EmergencyThreshold: 1, EmergencyHold: 3600}
+	g.Governance = &chain.GenesisGovernance{Direct: true, Voting: 3600, EmergencyThreshold: 2, EmergencyHold: 3600}
 }
 
 // members are the governance keys of a network.

@@ -52,6 +52,8 @@ type engine struct {
 	// founders is the hash of the genesis validators.
 	founders [32]byte
 	solo     bool
+	// beat is how long the engine waits for something to put into a block. It reads it where it commits, and only there it is set.
+	beat *time.Duration
 }
 
 const (
@@ -107,7 +109,9 @@ func openEngine(c engineConfig) (*engine, error) {
 		c.Stores = &databases{dir: filepath.Join(c.Home, dataDir)}
 	}
 	e := &engine{dbs: c.Stores, chainID: c.Genesis.ChainID, solo: len(c.Genesis.Validators) == 1}
-	node, err := newEngine(c)
+	settings := c.settings()
+	e.beat = &settings.Consensus.CreateEmptyBlocksInterval
+	node, err := newEngine(c, settings)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open engine: %w", err), e.dbs.close())
 	}
@@ -129,7 +133,7 @@ func openEngine(c engineConfig) (*engine, error) {
 var ErrDamaged = errors.New("node: the stores contradict each other")
 
 // newEngine replays blocks against the state. Where they differ the library panics.
-func newEngine(c engineConfig) (node *cmtnode.Node, err error) {
+func newEngine(c engineConfig, settings *cmtcfg.Config) (node *cmtnode.Node, err error) {
 	defer func() {
 		if fault := recover(); fault != nil {
 			what, _, _ := strings.Cut(fmt.Sprint(fault), "\n")
@@ -140,7 +144,7 @@ func newEngine(c engineConfig) (node *cmtnode.Node, err error) {
 	if c.WrapSigner != nil {
 		signer = c.WrapSigner(signer)
 	}
-	return cmtnode.NewNode(c.settings(), signer, c.NodeKey, proxy.NewConnSyncLocalClientCreator(c.App),
+	return cmtnode.NewNode(settings, signer, c.NodeKey, proxy.NewConnSyncLocalClientCreator(c.App),
 		func() (*types.GenesisDoc, error) { return c.Genesis, nil }, c.Stores.provide,
 		cmtnode.DefaultMetricsProvider(&cmtcfg.InstrumentationConfig{}), engineLog{c.Logger})
 }

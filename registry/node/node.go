@@ -82,6 +82,8 @@ type Node struct {
 	// aggregates says who anchors; nil: nobody here.
 	aggregates *anchorIdentity
 
+	heartbeat atomic.Int64 // nanoseconds; Heartbeat
+
 	// observe is told of every executed transaction; the benchmark's clock. Set before Start.
 	observe func()
 
@@ -137,6 +139,7 @@ func New(cfg Config) (*Node, error) {
 	if n.chain, err = chainGenesis(n.genesis); err != nil {
 		return nil, err
 	}
+	n.heartbeat.Store(int64(time.Duration(n.chain.Heartbeat) * time.Millisecond))
 	if n.peer, err = p2p.LoadNodeKey(filepath.Join(cfg.Home, "node_key.json")); err != nil {
 		return nil, fmt.Errorf("read node key: %w", err)
 	}
@@ -233,7 +236,12 @@ func (n *Node) Start(ctx context.Context) error {
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onDropped:  r.dropped,
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
-		onCommit:   func(height uint64, changed bool) { r.committed(height, changed) }}
+		onCommit: func(height uint64, changed bool) {
+			if changed {
+				n.beat(r)
+			}
+			r.committed(height, changed)
+		}}
 	r.gateway = newGateway(gatewayConfig{Now: n.cfg.Now,
 		Warm:   machine.WarmOperation,
 		Seal:   func(ops [][]byte, try int) ([]byte, error) { return n.seal(r, ops, try) },
@@ -243,14 +251,16 @@ func (n *Node) Start(ctx context.Context) error {
 		r.follower = newFollower(followerConfig{Store: n.statuses, Fetch: n.cfg.Fetch, Epoch: r.statusEpoch,
 			Endpoint: r.publisher, Peers: n.cfg.Faces, Conflict: n.conflict, Log: n.cfg.Logger})
 	}
+	n.beat(r)
 	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, Stores: stores, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
 		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, WrapSigner: n.cfg.wrapSigner, Logger: n.cfg.Logger})
 	if err == nil {
+		n.beat(r) // blocks that the state lacked have been executed
 		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))
 		err = r.engine.start()
 	}
 	if err == nil {
-		r.keeper = &keeper{sw: r.engine.node.Switch(), peers: n.cfg.Peers, silent: n.Heartbeat() + silentMargin, log: n.cfg.Logger}
+		r.keeper = &keeper{sw: r.engine.node.Switch(), peers: n.cfg.Peers, silent: func() time.Duration { return n.Heartbeat() + silentMargin }, log: n.cfg.Logger}
 		if err = r.keeper.start(); err != nil {
 			err = errors.Join(err, r.engine.stop(ctx))
 		}

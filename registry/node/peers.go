@@ -15,8 +15,8 @@ import (
 // connection that a partition cut only when the kernel does; a consortium of few nodes can afford neither.
 type keeper struct {
 	sw     *p2p.Switch
-	peers  []string      // id@host:port, dialled and kept
-	silent time.Duration // a peer that sends nothing for so long is hung up on
+	peers  []string             // id@host:port, dialled and kept
+	silent func() time.Duration // a peer that sends nothing for so long is hung up on
 	log    *slog.Logger
 
 	cancel context.CancelFunc
@@ -73,7 +73,7 @@ func (k *keeper) redial(addresses []*p2p.NetAddress) {
 
 func (k *keeper) hangUp() {
 	for _, p := range k.sw.Peers().List() {
-		if idle := p.Status().RecvMonitor.Idle; idle > k.silent {
+		if idle := p.Status().RecvMonitor.Idle; idle > k.silent() {
 			k.log.Info("silent peer dropped", "peer", string(p.ID()), "idle_s", int(idle.Seconds()))
 			k.sw.StopPeerGracefully(p)
 		}

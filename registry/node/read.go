@@ -42,12 +42,19 @@ func (n *Node) ChainID() string { return n.chain.ChainID }
 // Development reports a network of one validator, which readers may track without a witness.
 func (n *Node) Development() bool { return n.chain.Development }
 
-// Heartbeat is the longest time between two headers of a healthy network.
-func (n *Node) Heartbeat() time.Duration {
-	if n.chain.Heartbeat == 0 {
-		return 10 * time.Second
+// Heartbeat is the longest time between two headers of a healthy network: the genesis', or what the members decided since.
+func (n *Node) Heartbeat() time.Duration { return time.Duration(n.heartbeat.Load()) }
+
+// beat takes the heartbeat of the state; the engine's own goroutine calls it, which reads the interval too.
+func (n *Node) beat(r *running) {
+	ms := r.machine.Info().Params.Heartbeat
+	if ms == 0 {
+		return // no state yet
 	}
-	return time.Duration(n.chain.Heartbeat) * time.Millisecond
+	n.heartbeat.Store(int64(time.Duration(ms) * time.Millisecond))
+	if r.engine != nil && *r.engine.beat != n.Heartbeat() {
+		*r.engine.beat = n.Heartbeat()
+	}
 }
 
 // Statuses is the store of published lists.

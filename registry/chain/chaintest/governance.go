@@ -10,9 +10,9 @@ func Together() *chain.GenesisGovernance {
 	return &chain.GenesisGovernance{Direct: true, Voting: 3600}
 }
 
-// ByVote are rules under which members vote: 10 s of time lock, 100 s to vote, one member for an emergency of 50 s.
+// ByVote are rules under which members vote: 10 s of time lock, 100 s to vote, two members for an emergency of 50 s.
 func ByVote() *chain.GenesisGovernance {
-	return &chain.GenesisGovernance{TimeLock: 10, Voting: 100, EmergencyThreshold: 1, EmergencyHold: 50}
+	return &chain.GenesisGovernance{TimeLock: 10, Voting: 100, EmergencyThreshold: 2, EmergencyHold: 50}
 }
 
 // GenesisValidators are n validators of equal power at different bodies and sites.
