@@ -377,7 +377,7 @@ func TestOperatorsPage(t *testing.T) {
 				t.Errorf("%q is not in %s", want, text)
 			}
 		}
-		s.explorer("/governance", "/proposals/5", "1초 → 700밀리초")
+		s.explorer("/governance", "/proposals/5", " → 700")
 	})
 	step("the one that was dead all the while catches up", func(t *testing.T) {
 		height := s.status("net/1")[0].Health.Height
