@@ -15,6 +15,7 @@ import (
 // registryDIDCmd is for organisations that are no members: whoever controls the keys controls the identifier.
 type registryDIDCmd struct {
 	Create     didCreate     `cmd:"" help:"Make keys, certificate and identifier, and write the identifier on the chain through a member's gateway."`
+	Resolve    didResolve    `cmd:"" help:"Show the document of an identifier: of this network proven, did:key computed, did:web fetched."`
 	AddKey     didAddKey     `cmd:"" help:"Make a further key."`
 	Service    didService    `cmd:"" help:"Set a service, or remove it."`
 	Retire     didRetire     `cmd:"" help:"Retire a key: what it signed before counts."`

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -356,6 +358,7 @@ func TestIdentifierLife(t *testing.T) {
 	}
 	does("add-key sign-2 --use assertion")
 	does("service status StatusListPublisher http://127.0.0.1:1/status")
+	s.resolves(did)
 	does("rotate")
 	does("rotate")
 	does("retire assertion-1")
@@ -384,4 +387,39 @@ dojang registry proposals net/1 1 --wait`); !strings.Contains(text, "give "+did+
 	if text := s.run(fmt.Sprintf("dojang registry evidence net/1 net/gaon.cbor --did %s --key assertion-1 --key sign-2", did)); !strings.Contains(text, "retired in block") || !strings.Contains(text, "compromised from") {
 		t.Error(text)
 	}
+}
+
+// resolves: what the command proves and puts together is what the node serves; other methods are resolved too.
+func (s *operatorShell) resolves(did string) {
+	s.t.Helper()
+	var card struct{ URL string }
+	var proven struct{ Document any }
+	var served any
+	key := "did:key:z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK" // of the did:key specification
+	for script, into := range map[string]any{"cat net/1/card.json": &card, "dojang registry did resolve net/1 " + did + " --json": &proven} {
+		if err := json.Unmarshal([]byte(s.run(script)), into); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, card.URL+"/1.0/identifiers/"+did, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Accept", "application/did+json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if err := json.NewDecoder(res.Body).Decode(&served); err != nil {
+		s.t.Fatal(err)
+	}
+	if !reflect.DeepEqual(proven.Document, served) {
+		s.t.Errorf("proven %v\nserved %v", proven.Document, served)
+	}
+	if text := s.run("dojang registry did resolve net/1 " + key); !strings.Contains(text, `"id": "`+key+`"`) {
+		s.t.Error(text)
+	}
+	s.refused("dojang registry did resolve net/1 "+did[:len(did)-1]+"x", "1", "proven: there is no such identifier")
+	s.refused("dojang registry did resolve net/1 did:example:1", "2", "not an identifier that can be resolved here")
 }
