@@ -185,3 +185,51 @@ func TestCheckBeforeTheFirstBlock(t *testing.T) {
 		t.Fatalf("%+v", res)
 	}
 }
+
+// What only waits may never come into a block: it refuses nothing that the committed state allows.
+func TestWhatWaitsDecidesNothing(t *testing.T) {
+	c := chaintest.New(t, chaintest.Config{Members: 3})
+	a := c.Agency("gaon")
+	first := a.Next(&registry.UpdateBody{Services: []registry.Service{{ID: "one", Type: "LinkedDomains", Endpoint: "https://one.example"}}})
+	second := a.Next(&registry.UpdateBody{Services: []registry.Service{{ID: "two", Type: "LinkedDomains", Endpoint: "https://two.example"}}})
+	key := a.Op(0).As(registry.RoleOp)
+	one, two := c.Op(first, key), c.Op(second, key)
+	a.Took(first)
+	after := c.Op(a.Next(&registry.UpdateBody{Remove: []string{"one"}}), key)
+	check := func(member int, nonce uint64, op []byte) registry.Code {
+		return c.Machine.CheckTx(c.TxOf(member, nonce, op)).Code
+	}
+	for _, x := range []struct {
+		name   string
+		member int
+		nonce  uint64
+		op     []byte
+		want   registry.Code
+	}{
+		{"the first", 0, 50, one, registry.CodeOK},
+		{"another for the same place", 1, 50, two, registry.CodeOK},
+		{"the first by another member", 2, 50, one, registry.CodeOK},
+		{"what follows the first", 0, 51, after, registry.CodeOK},
+		{"the same by another member: it may succeed first", 2, 51, after, registry.CodeOK},
+		{"a nonce that waits", 2, 51, two, registry.CodeNonce},
+	} {
+		if got := check(x.member, x.nonce, x.op); got != x.want {
+			t.Errorf("%s: %s", x.name, got)
+		}
+	}
+	c.Block(c.TxOf(1, 50, two))
+	for name, op := range map[string][]byte{"the first": one, "what follows it": after} {
+		if got := check(0, 60, op); got != registry.CodeVersionConflict {
+			t.Errorf("after the block, %s: %s", name, got)
+		}
+	}
+	if got := check(0, 60, two); got != registry.CodeDuplicate {
+		t.Errorf("after the block, the winner: %s", got)
+	}
+	if res := c.Machine.Recheck(c.TxOf(0, 50, one)); res.Code != registry.CodeOK || res.Operations[0].Code != string(registry.CodeVersionConflict) {
+		t.Errorf("what waits on: %+v", res)
+	}
+	if res := c.Machine.Recheck(c.TxOf(1, 50, one)); res.Code != registry.CodeNonce {
+		t.Errorf("what cannot wait on: %+v", res)
+	}
+}

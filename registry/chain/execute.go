@@ -3,6 +3,7 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/evidence"
@@ -19,8 +20,17 @@ type pending struct {
 
 // CheckTx decides whether a transaction may wait for a block: the same validation as Execute, on a copy of the state
 // that also has the transactions checked since the last commit. A transaction of which no operation would succeed is
-// refused with the code of its first operation. Its signatures are not verified again in Execute.
-func (m *Machine) CheckTx(tx []byte) Result {
+// refused with the code of its first operation. What only waits decides nothing, because it may never come into a block: an
+// operation that would succeed without it may wait, too, and a refusal is one by the committed state. Signatures are not
+// verified again in Execute.
+func (m *Machine) CheckTx(tx []byte) Result { return m.checkTx(tx, false) }
+
+// Recheck decides after a block whether a transaction may go on waiting: for ever longer, whatever its operations would come to
+// now (the result has it), while nothing forbids the transaction as a whole. Which order the next block has nobody knows, and
+// what one node drops another may still bring into it.
+func (m *Machine) Recheck(tx []byte) Result { return m.checkTx(tx, true) }
+
+func (m *Machine) checkTx(tx []byte, again bool) Result {
 	info := m.Info()
 	if info.Height == 0 { // the network, which is in what is signed, is not known yet
 		return Result{Code: registry.CodeNotASponsor, Detail: "the chain has not begun"}
@@ -36,7 +46,7 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	defer m.checkMu.Unlock()
 	m.check.base = m.committed()
 	defer m.check.keep()
-	r := run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: m.check, before: m.check.base, checking: true}
+	r := m.checking(m.check)
 	res, err := r.transaction(v)
 	if err != nil {
 		m.check.takeBack(0)
@@ -45,14 +55,39 @@ func (m *Machine) CheckTx(tx []byte) Result {
 	if res.Code != registry.CodeOK {
 		return res
 	}
-	for _, o := range res.Operations {
-		if o.Code == string(registry.CodeOK) {
-			return res
+	if !again && !res.succeeds() {
+		alone, err := m.checking(newOverlay(m.check.base)).transaction(v)
+		if err != nil {
+			m.check.takeBack(0)
+			return Result{Code: registry.CodeMalformed, Detail: "internal error"}
+		}
+		if alone.Code == registry.CodeOK && !alone.succeeds() && !waits(res, alone) {
+			m.check.takeBack(0)
+			alone.Code, alone.Detail = registry.Code(alone.Operations[0].Code), alone.Operations[0].Detail
+			return alone
 		}
 	}
-	m.check.takeBack(0)
-	res.Code, res.Detail = registry.Code(res.Operations[0].Code), res.Operations[0].Detail
 	return res
+}
+
+// checking is the run of a transaction in the next block, on a state. Under mu and checkMu.
+func (m *Machine) checking(state *overlay) *run {
+	return &run{params: m.params, height: m.height + 1, time: m.lastTime.Unix(), state: state, before: m.check.base}
+}
+
+// succeeds reports whether an operation of the transaction does.
+func (r Result) succeeds() bool {
+	return slices.ContainsFunc(r.Operations, func(o registry.Outcome) bool { return o.Code == string(registry.CodeOK) })
+}
+
+// waits reports whether one of these operations has already succeeded only in what waits for a block.
+func waits(checked, committed Result) bool {
+	for i, o := range checked.Operations {
+		if o.Code == string(registry.CodeDuplicate) && committed.Operations[i].Code != o.Code {
+			return true
+		}
+	}
+	return false
 }
 
 // WarmOperation parses an operation and verifies what can be verified before it is in a transaction, in the caller's

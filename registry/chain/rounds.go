@@ -60,7 +60,7 @@ func (d *deciding) closeRound(b *registry.RoundCloseBody) error {
 	return nil
 }
 
-// claim: the first wins. What only waits in the mempool has not claimed: it may never come into a block.
+// claim: the first wins.
 func (d *deciding) claim(b *registry.ClaimBody) error {
 	fact, err := d.round(b.RoundRef)
 	if err != nil {
@@ -73,11 +73,7 @@ func (d *deciding) claim(b *registry.ClaimBody) error {
 		return err
 	}
 	key := registry.ClaimKey(d.op.DID, b.RoundRef, b.Tag)
-	var state reader = d.w
-	if d.checking {
-		state = d.before
-	}
-	old, err := readPlain[registry.ClaimFact](state, key)
+	old, err := readPlain[registry.ClaimFact](d.w, key)
 	switch {
 	case err != nil:
 		return err

@@ -14,8 +14,6 @@ type run struct {
 	time   int64 // of the header of that height, seconds
 	state  *overlay
 	before reader // the state before the block
-	// checking: what is in state may never come into a block.
-	checking bool
 }
 
 // loadParams takes the parameters as they are now: an operation before may have changed them.

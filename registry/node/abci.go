@@ -31,12 +31,14 @@ type application struct {
 	// Told from inside the engine's consensus: must not block.
 	retain     func(height uint64) uint64 // the lowest block to keep; 0: all
 	onExecuted func(tx []byte, result chain.Result)
-	onDropped  func(tx []byte, result chain.Result) // was in the mempool, and what a block did since forbids it
+	onDropped  func(tx []byte, code registry.Code) // was in the mempool, and what blocks did since forbids that it waits on
 	// onMisbehaviour is told of every proof against a validator that a block holds.
 	onMisbehaviour func(Misbehaviour)
 	onOutdated     func(err error)     // the block needs rules that this release does not know: the engine stops at it
 	onHeader       func(height uint64) // a header is decided and stored; states below it are provable
 	onCommit       func(height uint64, changed bool)
+
+	refused refusedWaiting
 
 	appHash []byte // of the newest state
 	pending bool   // the executed block changes the state
@@ -68,6 +70,9 @@ func (a *application) InitChain(_ context.Context, req *abci.RequestInitChain) (
 }
 
 func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abci.ResponseCheckTx, error) {
+	if req.Type == abci.CheckTxType_Recheck {
+		return a.recheckTx(req.Tx), nil
+	}
 	r := a.machine.CheckTx(req.Tx)
 	res := &abci.ResponseCheckTx{Code: abciCode(r.Code), Codespace: string(r.Code), GasWanted: int64(len(r.Operations))}
 	if r.Code != registry.CodeOK && len(r.Operations) > 0 { // every operation was refused: the gateway wants to know why
@@ -76,10 +81,21 @@ func (a *application) CheckTx(_ context.Context, req *abci.RequestCheckTx) (*abc
 			return nil, err
 		}
 	}
-	if r.Code != registry.CodeOK && req.Type == abci.CheckTxType_Recheck {
-		a.onDropped(req.Tx, r)
-	}
 	return res, nil
+}
+
+// recheckTx keeps what waits until a block decides: only what forbids the envelope itself ends that, or the patience with one
+// of which every operation would be refused.
+func (a *application) recheckTx(tx []byte) *abci.ResponseCheckTx {
+	r := a.machine.Recheck(tx)
+	if r.Code == registry.CodeOK && a.refused.over(tx, r.Operations, a.machine.Info().Height) {
+		r.Code = codeGivenUp
+	}
+	if r.Code != registry.CodeOK {
+		a.refused.forget(tx)
+		a.onDropped(tx, r.Code)
+	}
+	return &abci.ResponseCheckTx{Code: abciCode(r.Code), Codespace: string(r.Code), GasWanted: int64(len(r.Operations))}
 }
 
 func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
@@ -97,6 +113,7 @@ func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalize
 	out := &abci.ResponseFinalizeBlock{AppHash: hash, TxResults: make([]*abci.ExecTxResult, len(results))}
 	for i, r := range results {
 		out.TxResults[i] = &abci.ExecTxResult{Code: abciCode(r.Code), Data: r.Data()}
+		a.refused.forget(req.Txs[i])
 		a.onExecuted(req.Txs[i], r)
 	}
 	for _, v := range a.machine.ValidatorUpdates() {

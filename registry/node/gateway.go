@@ -17,7 +17,8 @@ var (
 	ErrNotAdmitting = errors.New("node: not admitting: the newest header is too old")
 	// ErrStopped: the node stops before the outcome is provable. The operation may still execute: look it up by its hash.
 	ErrStopped = errors.New("node: stopped before the outcome was provable")
-	// ErrUnknown: no block took the operation for a minute. It may still execute: look it up by its hash.
+	// ErrUnknown: no block took the operation for a minute, or for some blocks that all would have refused it. It may still
+	// execute: look it up by its hash.
 	ErrUnknown = errors.New("node: outcome unknown")
 	// ErrTooMany: more operations in one call than an envelope holds.
 	ErrTooMany = errors.New("node: too many operations in one submission")
@@ -237,13 +238,24 @@ func (g *gateway) onExecuted(envelope []byte, outcomes []registry.Outcome) {
 	g.settle(envelope, outcomes)
 }
 
-// onDropped takes what forbids an envelope that the mempool had taken: outcomes, when every operation is refused by now, or
-// none, when its nonce is used: by another gateway of this member, or by what this one sent before a crash and replays
-// after it. Never blocks.
-func (g *gateway) onDropped(envelope []byte, outcomes []registry.Outcome) {
+// onDropped takes an envelope that the mempool had taken and whose nonce is used by now, so that no block will take it: by
+// another gateway of this member, or by what this one sent before a crash and replays after it. Never blocks.
+func (g *gateway) onDropped(envelope []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.settle(envelope, outcomes)
+	g.settle(envelope, nil)
+}
+
+// onGivenUp takes an envelope that no block took while all its operations would have been refused. Another node may still have
+// it, so nobody is told a refusal. Never blocks.
+func (g *gateway) onGivenUp(envelope []byte) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	key := sha256.Sum256(envelope)
+	if b, ok := g.sent[key]; ok {
+		delete(g.sent, key)
+		go b.answer(ErrUnknown)
+	}
 }
 
 // settle ends one sending of an envelope; without outcomes its operations go into another one. Under mu.

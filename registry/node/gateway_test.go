@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/dojang-id/dojang/registry"
-	"github.com/dojang-id/dojang/registry/chain"
 )
 
 // sealed is a gateway whose envelopes are a count, with the channel on which they go out.
@@ -40,7 +39,7 @@ func TestDropped(t *testing.T) {
 		g, sent := sealed(t)
 		outcomes, failed := submit(g)
 		first := <-sent
-		g.onDropped(first, nil)
+		g.onDropped(first)
 		second := <-sent
 		if bytes.Equal(first, second) {
 			t.Fatal("the same envelope went out twice")
@@ -56,23 +55,11 @@ func TestDropped(t *testing.T) {
 		g, sent := sealed(t)
 		outcomes, failed := submit(g)
 		envelope := <-sent
-		(&running{gateway: g}).dropped(envelope, chain.Result{Code: registry.CodeQuota})
+		(&running{gateway: g}).dropped(envelope, registry.CodeQuota)
 		g.onHeader()
 		g.onExecuted(envelope, []registry.Outcome{{Code: string(registry.CodeOK), Height: 7}})
 		g.onHeader()
 		if out, err := <-outcomes, <-failed; err != nil || out[0].Height != 7 {
-			t.Fatalf("%v %v", out, err)
-		}
-		if len(sent) != 0 {
-			t.Fatal("sent again")
-		}
-	})
-	t.Run("a block made every operation of it wrong: told so", func(t *testing.T) {
-		g, sent := sealed(t)
-		outcomes, failed := submit(g)
-		g.onDropped(<-sent, []registry.Outcome{{Code: string(registry.CodeBadSignature)}})
-		g.onHeader()
-		if out, err := <-outcomes, <-failed; err != nil || out[0].Code != string(registry.CodeBadSignature) {
 			t.Fatalf("%v %v", out, err)
 		}
 		if len(sent) != 0 {

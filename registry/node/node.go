@@ -399,7 +399,7 @@ func (r *running) nextNonce(highest uint64, try int) uint64 {
 	return r.nonce
 }
 
-// A refused batch: the rules refuse every operation of it, so that no block will hold it.
+// A refused batch: the committed state refuses every operation of it, and it was sent nowhere, so that no block will hold it.
 type refused struct{ outcomes []registry.Outcome }
 
 func (*refused) Error() string { return "node: every operation is refused" }
@@ -408,7 +408,7 @@ func (*refused) Error() string { return "node: every operation is refused" }
 func (r *running) send(envelope []byte) error {
 	res, err := r.engine.check(envelope)
 	switch {
-	case errors.As(err, new(mempl.ErrMempoolIsFull)):
+	case errors.As(err, new(mempl.ErrMempoolIsFull)), errors.Is(err, mempl.ErrRecheckFull):
 		return ErrBusy
 	case err != nil:
 		return fmt.Errorf("submit envelope: %w", err)
@@ -427,9 +427,12 @@ func (r *running) send(envelope []byte) error {
 
 // dropped settles what the mempool gives up, unless another node may still bring it into a block: a quota begins anew, a used
 // nonce stays used.
-func (r *running) dropped(tx []byte, res chain.Result) {
-	if len(res.Operations) > 0 || res.Code == registry.CodeNonce {
-		r.gateway.onDropped(tx, inNoBlock(res.Operations))
+func (r *running) dropped(tx []byte, code registry.Code) {
+	switch code {
+	case registry.CodeNonce:
+		r.gateway.onDropped(tx)
+	case codeGivenUp:
+		r.gateway.onGivenUp(tx)
 	}
 }
 
