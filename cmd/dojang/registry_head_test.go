@@ -115,7 +115,7 @@ cp heads/head-*.json head.json; cp heads/head-*.cbor head.cbor; cp heads/head-*.
 			t.Fatal(err)
 		}
 		expired := b.Trust
-		expired.Expires, expired.Height, expired.Hash, expired.Time = time.Now().Add(-time.Hour), 1, [32]byte{1}, time.Now().Add(-2*time.Hour)
+		expired.Expires, expired.Height, expired.Hash, expired.Time = time.Now().Add(-time.Hour).Truncate(time.Second), 1, [32]byte{1}, time.Now().Add(-2*time.Hour)
 		raw, err := expired.Marshal()
 		if err == nil {
 			err = writeFile(filepath.Join(s.dir, "reader.json"), raw)
@@ -131,6 +131,24 @@ cp heads/head-*.json head.json; cp heads/head-*.cbor head.cbor; cp heads/head-*.
 		s.run(fmt.Sprintf(ask, "yes.cbor") + "; dojang verify evidence yes.cbor --trust reader.json")
 		if code, _ := s.exit("dojang registry trust import reader.json --head head.json --node " + url + " 2>&1"); code != "1" { // not newer
 			t.Fatalf("exit %s", code)
+		}
+		bundle := *b // and a reader of bundles follows them on
+		bundle.Trust = expired
+		for _, name := range []string{"reader.json", "prev.json"} {
+			if err := writeBundle(filepath.Join(s.dir, name), &bundle); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.run("dojang registry trust import reader.json --head head.json --node " + url)
+		trust, kept, err := readTrust(filepath.Join(s.dir, "reader.json"))
+		if err != nil || kept == nil || kept.Number != 1 || kept.Height != 1 || trust.Height == 1 {
+			t.Fatalf("%+v %+v %v", trust, kept, err)
+		}
+		s.run(`dojang verify evidence yes.cbor --trust reader.json
+dojang registry trust export net/1 next.json --prev prev.json && dojang registry trust sign net/1 next.json --prev prev.json
+dojang registry trust import reader.json next.json`)
+		if _, kept, err = readTrust(filepath.Join(s.dir, "reader.json")); err != nil || kept.Number != 2 {
+			t.Fatalf("%+v %v", kept, err)
 		}
 	})
 	s.stop()

@@ -257,7 +257,7 @@ func (c *registryTrustImport) fromHead(e *env) error {
 		return fmt.Errorf("%w: %w", errCheck, err)
 	}
 	next := client.Trust()
-	raw, err := next.Marshal()
+	raw, err := evidence.MarshalTrust(next, client.Bundle()) // its successors are followed from there
 	if err == nil {
 		err = writeFile(c.File, raw)
 	}

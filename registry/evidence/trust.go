@@ -53,6 +53,12 @@ type validatorJSON struct {
 
 const maxTrustFile = 64 << 10
 
+// A kept trust file also has the bundle whose successors are followed: its point is a published head, later than the bundle's own.
+type keptJSON struct {
+	trustJSON
+	Bundle jsontext.Value `json:"bundle,omitempty"`
+}
+
 // LoadTrust reads what a reader keeps on its disk and believes: a trust file, or a trust bundle, which may be followed. Whose
 // file it is has vouched for it: no signature of the bundle is looked at. Errors: registry.ErrMalformed, registry.ErrLimit.
 func LoadTrust(file []byte) (Trust, *Bundle, error) {
@@ -69,8 +75,49 @@ func LoadTrust(file []byte) (Trust, *Bundle, error) {
 		}
 		return b.Trust, b, nil
 	}
-	t, err := ParseTrust(file)
-	return t, nil, err
+	var kept keptJSON
+	if err := json.Unmarshal(file, &kept, json.RejectUnknownMembers(true)); err != nil || kept.Bundle == nil {
+		t, err := ParseTrust(file)
+		return t, nil, err
+	}
+	t, err := kept.trust()
+	if err != nil || kept.Format != TrustFormat {
+		return Trust{}, nil, fmt.Errorf("trust file: %w", registry.ErrMalformed)
+	}
+	b, err := ParseBundle(kept.Bundle)
+	if err == nil && !t.after(b) {
+		err = fmt.Errorf("trust file: %w", registry.ErrMalformed)
+	}
+	if err != nil {
+		return Trust{}, nil, err
+	}
+	return t, b, nil
+}
+
+// after reports whether a trust point may stand in a file beside a bundle: of the same chain, and a later one.
+func (t *Trust) after(b *Bundle) bool {
+	return t.Network == b.Network && t.ChainID == b.ChainID && t.Development == b.Development && t.Number == b.Number &&
+		t.Height > b.Height && t.Time.After(b.Time)
+}
+
+// MarshalTrust is the file from which LoadTrust reads a trust point and the bundle whose successors are followed; b nil: the trust
+// file alone. Error: registry.ErrMalformed, the point is not a later one of the same chain.
+func MarshalTrust(t Trust, b *Bundle) ([]byte, error) {
+	if b == nil {
+		return t.Marshal()
+	}
+	if !t.after(b) {
+		return nil, fmt.Errorf("trust file: %w", registry.ErrMalformed)
+	}
+	raw, err := b.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	out, err := json.Marshal(keptJSON{trustJSON: t.json(), Bundle: raw}, jsontext.WithIndent("  "))
+	if err != nil {
+		return nil, fmt.Errorf("trust file: %w", err)
+	}
+	return append(out, '\n'), nil
 }
 
 // ParseTrust reads a trust file strictly (registry/README.md, "Trust file"). Errors: registry.ErrMalformed, registry.ErrLimit.

@@ -11,42 +11,16 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/fxamacker/cbor/v2"
-
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/evidence"
 )
 
-// TypeBundles is the media type of GET /v1/trust-bundles.
-const TypeBundles = "application/vnd.dojang.trust-bundles+cbor"
-
 // Limits of an answer with trust bundles.
 const (
-	MaxBundles    = 16
 	maxBundles    = 4 << 20
 	renewInterval = time.Hour // how often Follow looks for a new bundle while the one at hand is good
 	expirySoon    = 7 * 24 * time.Hour
 )
-
-// EncodeBundles is the answer to GET /v1/trust-bundles?after=N: the links after number N as their files, in order.
-func EncodeBundles(files [][]byte) ([]byte, error) { return cbor.Marshal(files) }
-
-// DecodeBundles is the inverse; nothing is verified.
-func DecodeBundles(raw []byte) ([]*evidence.Bundle, error) {
-	var files [][]byte
-	if err := strict.Unmarshal(raw, &files); err != nil || len(files) > MaxBundles {
-		return nil, fmt.Errorf("trust bundles: %w", registry.ErrMalformed)
-	}
-	var out []*evidence.Bundle
-	for _, f := range files {
-		b, err := evidence.ParseBundle(f)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, b)
-	}
-	return out, nil
-}
 
 // Bundle is the newest trust bundle that was followed; nil when Config.Bundle is.
 func (c *Client) Bundle() *evidence.Bundle { return c.bundle.Load() }
@@ -101,7 +75,7 @@ func (c *Client) askBundles(ctx context.Context, node string, after uint64) ([]*
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("registry node answered %d", status)
 	}
-	return DecodeBundles(raw)
+	return evidence.DecodeBundles(raw)
 }
 
 // adoptBundle takes a bundle that was verified. A trust point that tracking has moved further stays, while it is young.

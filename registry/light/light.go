@@ -35,7 +35,8 @@ type Config struct {
 	// Nodes are base URLs of registry nodes, asked in order. Outside of development networks at least two.
 	Nodes []string
 	Trust evidence.Trust
-	// Bundle is the trust bundle to follow from, already believed; Trust is its own then and need not be given. nil: Trust alone.
+	// Bundle is the trust bundle to follow from, already believed; Trust is its own then and need not be given, unless it is a later
+	// one (a published head). nil: Trust alone.
 	Bundle *evidence.Bundle
 	// Head is a published head that may restore trust after it has expired; nil: only a newer bundle does.
 	Head *evidence.Head
@@ -112,8 +113,13 @@ func New(cfg Config) (*Client, error) {
 			return nil, errors.New("registry/light: a node is listed twice; it cannot be its own witness")
 		}
 	}
-	if cfg.Bundle != nil {
-		cfg.Trust = cfg.Bundle.Trust
+	if b := cfg.Bundle; b != nil {
+		if cfg.Trust.Height <= b.Height {
+			cfg.Trust = b.Trust
+		}
+		if cfg.Trust.ChainID != b.ChainID || cfg.Trust.Network != b.Network || cfg.Trust.Number != b.Number {
+			return nil, errors.New("registry/light: Config.Trust and Config.Bundle are not of one chain")
+		}
 	}
 	if cfg.Trust.ChainID == "" || len(cfg.Trust.Validators) == 0 {
 		return nil, errors.New("registry/light: Config.Trust is required")

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,7 +15,8 @@ import (
 	"github.com/dojang-id/dojang/registry/evidence"
 )
 
-// Trust bundles lie in <Home>/bundles/<number>.json. A node only hands them on: readers check them, and the operator has.
+// Trust bundles lie in <Home>/bundles/<number>.json. A node only hands them on and trusts none: readers check them, whoever brings
+// one here has it checked (PublishBundle), and peers' bundles must fit this node's own chain as well.
 
 // bundleValid is how long a proposed bundle may be used.
 const bundleValid = 90 * 24 * time.Hour
@@ -104,7 +106,10 @@ func PublishBundle(home string, b *evidence.Bundle, now time.Time) error {
 		}
 	}
 	path := bundlePath(home, b.Number)
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+	switch old, err := os.ReadFile(path); {
+	case err == nil && bytes.Equal(old, raw): // a peer has brought it
+		return nil
+	case !errors.Is(err, fs.ErrNotExist):
 		return errors.Join(ErrBundles, err)
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {

@@ -98,6 +98,7 @@ type running struct {
 	gateway   *gateway
 	anchors   *aggregator // nil unless Config.Anchors
 	follower  *follower
+	links     *linkFollower // nil: no peers to ask
 	keeper    *keeper
 	snapshots *snapshots
 	proofs    *proofCache
@@ -276,6 +277,9 @@ func (n *Node) Start(ctx context.Context) error {
 		r.anchors = newAggregator(anchorsConfig{Window: a.Window, Waiting: a.Waiting,
 			Write: func(ctx context.Context, root [32]byte) (anchoredRoot, error) { return n.writeAnchor(ctx, r, root) }})
 	}
+	if n.cfg.Fetch != nil && len(n.cfg.Faces) > 0 {
+		r.links = newLinkFollower(n.bringBundles)
+	}
 	n.run.Store(r)
 	n.follow(r)
 	return nil
@@ -294,6 +298,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	if r.follower != nil {
 		r.follower.stop()
+	}
+	if r.links != nil {
+		r.links.stop()
 	}
 	r.keeper.stop()
 	err := r.engine.stop(ctx)

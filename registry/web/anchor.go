@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/evidence"
 	"github.com/dojang-id/dojang/registry/light"
 	"github.com/dojang-id/dojang/registry/node"
 )
@@ -41,12 +42,12 @@ func (s *Server) bundles(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, err)
 		return
 	}
-	raw, err := light.EncodeBundles(files)
+	raw, err := evidence.EncodeBundles(files)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, light.TypeBundles, raw)
+	s.answer(w, evidence.TypeBundles, raw)
 }
 
 type anchorInput struct {
