@@ -221,6 +221,22 @@ func (w *consortium) open() {
 	w.Chain.Pass(30)
 }
 
+// later is what pages() does not show: parameters that a vote has changed, others that are put to it, a validator that signed twice.
+func (w *consortium) later() map[string]string {
+	w.decide(registry.Operation{Body: &registry.ParamsBody{TimeLock: new(uint64(36 * 3600)), Voting: new(uint64(10 * 24 * 3600)), QuotaOps: new(uint64(5000))}}, 1, 0, 2)
+	v := validator(9, 10, "busan", "busan-1")
+	w.Misbehaviours = []chain.Misbehaviour{{Height: w.Height() - 2, Validator: [20]byte(hashed(v.Key[:]))}}
+	w.Must(w.Proposal(2, registry.Operation{Body: &registry.ParamsBody{Emergency: new(uint64(3)), Heartbeat: new(uint64(5000)), TimeLock: new(uint64(36 * 3600))}}))
+	w.Chain.Pass(20)
+	return map[string]string{"later-governance": "/governance", "later-validators": "/validators", "later-proposals": "/proposals", "later-status": "/status",
+		"later-emergencies": "/emergencies", "later-params": "/proposals/15", "later-params-open": "/proposals/16"}
+}
+
+func hashed(key []byte) []byte {
+	digest := sha256.Sum256(key)
+	return digest[:20]
+}
+
 func (w *consortium) customs0(body registry.Body) []byte {
 	return w.Op(w.customs.Next(body), w.customs.Op(0).As(registry.RoleOp))
 }

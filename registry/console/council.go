@@ -15,6 +15,8 @@ type Council interface {
 	Proposal(context.Context, uint64) (ProposalDetail, error)
 	// Emergencies by DID; Page.After is a DID's id.
 	Emergencies(context.Context, Page) (List[Emergency], error)
+	// Misbehaviours that blocks have proved, newest first.
+	Misbehaviours(context.Context) ([]Misbehaviour, error)
 }
 
 // A Chronicle answers how facts became what they are, newest first.
@@ -127,6 +129,15 @@ type Emergency struct {
 	State   string    // em.<state> of texts: running, lapsed, confirmed, lifted
 	Decided Moment    // of the last two
 	By      []string  // members who signed, where the block is still here
+}
+
+// A Misbehaviour: a block proved that a validator signed two things for one height, and its power went down by itself.
+type Misbehaviour struct {
+	Key         string // of the validator, hex
+	Operator    string
+	Height      uint64 // for which it signed them
+	Power, Left uint64 // before and after; Left 0: removed
+	At          Moment
 }
 
 // A Type is the digest of a type's metadata.

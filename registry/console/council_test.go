@@ -3,6 +3,7 @@ package console
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -523,5 +524,37 @@ func TestParameters(t *testing.T) {
 				t.Errorf("%s does not say %q", path, want)
 			}
 		}
+	}
+}
+
+// A validator that a block proves to have signed twice: which one, for which height, what it lost; and whoever looks it up finds it.
+func TestMisbehaviour(t *testing.T) {
+	w := newConsortium(t)
+	if all, err := w.source.Misbehaviours(t.Context()); err != nil || len(all) != 0 {
+		t.Fatalf("%+v %v", all, err)
+	}
+	s := w.server()
+	if body := get(t, s, "/en/validators").Body.String(); !strings.Contains(body, "no validator was ever proven") {
+		t.Error("the page does not say that there is none")
+	}
+	w.later()
+	v := validator(9, 10, "busan", "busan-1")
+	all, err := w.source.Misbehaviours(t.Context())
+	if err != nil || len(all) != 1 || all[0].Key != hex.EncodeToString(v.Key[:]) || all[0].Operator != "busan" || all[0].Power != 10 || all[0].Left != 0 ||
+		all[0].At.Height <= all[0].Height || all[0].At.Time.IsZero() {
+		t.Fatalf("%+v %v", all, err)
+	}
+	for lang, wants := range map[string][]string{
+		"en": {"Proven double signing", "busan", fmt.Sprintf("block %d<", all[0].Height), "Removed", "10 → 0", "/evidence/misbehaviour/" + all[0].Key},
+		"ko": {"이중 서명 적발", "busan", fmt.Sprintf("블록 %d<", all[0].Height), "제외됨"}} {
+		body := get(t, s, "/"+lang+"/validators").Body.String()
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("/%s/validators does not say %q", lang, want)
+			}
+		}
+	}
+	if got := get(t, s, "/en/find?q="+base64.RawURLEncoding.EncodeToString(w.Set()[0].PublicKey[:])); got.Header().Get("Location") != "/en/validators" {
+		t.Errorf("a validator's key leads to %d %q", got.Code, got.Header().Get("Location"))
 	}
 }

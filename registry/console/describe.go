@@ -97,6 +97,10 @@ func (d *describer) shown() shown {
 			}
 			return out
 		})
+	case "misbehaviour":
+		s, err = describeLeaf(d, func(f *registry.MisbehaviourFact) []field {
+			return []field{{Label: "val.operator", Text: f.Operator}, {Label: "mis.height", Text: fmt.Sprint(f.Height)}, {Label: "val.power", Text: fmt.Sprintf("%d → %d", f.Power, f.Left)}}
+		})
 	case "proposal":
 		s, err = describeLeaf(d, d.proposalFields)
 	case "round":
@@ -112,7 +116,11 @@ func (d *describer) shown() shown {
 		})
 	case "parameters":
 		s, err = describeLeaf(d, func(f *registry.ParamsFact) []field {
-			return []field{{Label: "home.network", Text: f.ChainID}, {Label: "home.quorum", Text: fmt.Sprintf("%d / %d", f.Threshold, f.Members)}}
+			out := []field{{Label: "home.network", Text: f.ChainID}, {Label: "home.quorum", Text: fmt.Sprintf("%d / %d", f.Threshold, f.Members)}}
+			for _, c := range registry.ChangedParams(&registry.ParamsFact{}, f) {
+				out = append(out, field{Label: "param." + c.Name, Text: fmt.Sprintf("%d %s", c.Is, c.Unit)})
+			}
+			return out
 		})
 	default:
 		s, err = d.plain(kind)
@@ -147,6 +155,8 @@ func (d *describer) family() (parts []string, old bool, kind string) {
 		return parts, old, "parameters"
 	case len(parts) == 3 && strings.HasPrefix(key, "gov/member/"):
 		return parts, old, "member"
+	case len(parts) == 3 && strings.HasPrefix(key, misbehaviourPrefix):
+		return parts, old, "misbehaviour"
 	case len(parts) == 2 && parts[0] == "type":
 		return parts, old, "type"
 	case key == "gov/validators":
@@ -190,7 +200,7 @@ func (d *describer) about(kind string, parts []string) string {
 		return "did:dojang:" + d.network + ":" + parts[1]
 	case "key", "service", "registration":
 		return "did:dojang:" + d.network + ":" + parts[1] + "#" + parts[3]
-	case "member":
+	case "member", "misbehaviour":
 		return parts[2]
 	case "type":
 		return parts[1]

@@ -11,7 +11,7 @@ import (
 // A Fact names one fact for which Evidence is asked. Its text is the path below /evidence/:
 //
 //	did/<id>  key/<id>/<kid>  service/<id>/<sid>  accreditation/<id>/<vct>  registration/<id>/<purpose>
-//	status/<id>  type/<vct>  parameters  member/<member>  validators  anchor/<64 hex>  operation/<68 hex>
+//	status/<id>  type/<vct>  parameters  member/<member>  validators  misbehaviour/<64 hex>  anchor/<64 hex>  operation/<68 hex>
 //	proposal/<n>  round/<id>/<programme>/<round>  block/<height>
 //	did-history/<id>  accreditation-history/<id>/<vct>/<n>  registration-history/<id>/<purpose>  parameters-history
 type Fact struct {
@@ -35,6 +35,7 @@ var factKinds = []struct {
 	{"parameters", nil, nil, nil},
 	{"member", registry.ValidFragment, nil, nil},
 	{"validators", nil, nil, nil},
+	{"misbehaviour", func(s string) bool { return validHex(s, 32) }, nil, nil},
 	{"anchor", func(s string) bool { return validHex(s, 32) }, nil, nil},
 	{"operation", func(s string) bool { return validHex(s, len(registry.Hash{})) }, nil, nil},
 	{"proposal", validNumber, nil, nil},

@@ -31,6 +31,7 @@ type fakeSource struct {
 	governance     Governance
 	proposals      []ProposalDetail
 	emergencies    []Emergency
+	proven         []Misbehaviour
 	rounds         []Round
 	types          []Type
 	err            error
@@ -118,6 +119,7 @@ func (f *fakeSource) Proposal(_ context.Context, n uint64) (ProposalDetail, erro
 func (f *fakeSource) Emergencies(_ context.Context, p Page) (List[Emergency], error) {
 	return fakeList(f, p, f.emergencies)
 }
+func (f *fakeSource) Misbehaviours(context.Context) ([]Misbehaviour, error) { return f.proven, f.err }
 func (f *fakeSource) Accreditation(_ context.Context, d registry.DID, vct string, n uint64) (Accreditation, []Change[Accreditation], error) {
 	for _, a := range f.accreditations {
 		if a.DID == d && a.Type == vct && a.N == n {

@@ -65,6 +65,11 @@ func (f finder) places(q string) ([]foundPlace, string, error) {
 	if _, ok := parseHeight(q); ok {
 		return f.number(q)
 	}
+	for _, v := range f.network.Validators {
+		if q == v.Key || strings.EqualFold(q, v.Address) {
+			return []foundPlace{{"validators", "", "/validators"}}, "", nil
+		}
+	}
 	if hash := strings.ToLower(q); validHex(hash, 32) {
 		return f.hash(hash)
 	} else if validHex(hash, len(registry.Hash{})) && strings.HasPrefix(hash, "1220") {

@@ -76,6 +76,7 @@ func hostileCouncil(f *fakeSource, names map[string]string, text string) {
 			b.ID = text
 		}
 	}
+	f.proven = []Misbehaviour{{Key: strings.Repeat("ab", 32), Operator: text, Height: 1, Power: 10, Left: 1, At: Moment{Height: 2}}}
 	for i := range f.network.Validators {
 		f.network.Validators[i].Operator, f.network.Validators[i].Site = text, text
 	}

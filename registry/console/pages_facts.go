@@ -250,7 +250,17 @@ func (s *Server) governance(f *face, r *http.Request) (answer, error) {
 	return answer{page: "governance", title: f.t("governance"), data: g}, err
 }
 
+// validatorsPage is who makes blocks, and who was proved to have signed two for one height.
+type validatorsPage struct {
+	Network
+	Proven []Misbehaviour
+}
+
 func (s *Server) validators(f *face, r *http.Request) (answer, error) {
 	n, err := s.cfg.Source.Network(r.Context())
-	return answer{page: "validators", title: f.t("validators"), data: n}, err
+	if err != nil {
+		return answer{}, err
+	}
+	proven, err := s.cfg.Source.Misbehaviours(r.Context())
+	return answer{page: "validators", title: f.t("validators"), data: validatorsPage{n, proven}}, err
 }

@@ -190,8 +190,13 @@ func (f Fact) leaf(d registry.DID) ([]byte, error) {
 	case "member":
 		return registry.MemberFamily(f.ID).Latest(), nil
 	}
-	if raw, err := hex.DecodeString(f.ID); err == nil && f.Kind == "anchor" && len(raw) == 32 {
+	raw, err := hex.DecodeString(f.ID)
+	switch {
+	case err != nil || len(raw) != 32:
+	case f.Kind == "anchor":
 		return registry.AnchorKey([32]byte(raw)), nil
+	case f.Kind == "misbehaviour":
+		return registry.MisbehaviourFamily([32]byte(raw)).Latest(), nil
 	}
 	return nil, registry.ErrNotFound
 }

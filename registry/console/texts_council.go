@@ -246,6 +246,17 @@ var councilTexts = map[string]text{
 	"val.own":      {"이 노드", "This node"},
 	"val.of":       {"전체의 {1}%", "{1} % of all"},
 
+	"mis.title":   {"이중 서명 적발", "Proven double signing"},
+	"mis.lead":    {"같은 높이에 두 가지를 서명한 검증노드는 그 증명이 담긴 블록에서 표결 없이 곧바로 투표력을 잃습니다. 다시 들이려면 참여기관이 의결해야 합니다.", "A validator that signed two things for one height loses its power in the very block that holds the proof, without a vote. Only a decision of the members lets it in again."},
+	"mis.caption": {"이중 서명이 증명된 검증노드 (새것부터)", "Validators proven to have signed twice, newest first"},
+	"mis.height":  {"두 번 서명한 높이", "Signed twice at"},
+	"mis.at":      {"증명된 때", "Proven"},
+	"mis.lost":    {"결과", "What it lost"},
+	"mis.removed": {"제외됨", "Removed"},
+	"mis.least":   {"투표력을 최소로", "Least power"},
+	"mis.kept":    {"참여기관의 의결에 맡김", "Left to the members"},
+	"mis.none":    {"증명된 이중 서명이 없습니다.", "None: no validator was ever proven to have signed twice."},
+
 	"key.held":       {"긴급 정지", "Emergency suspension"},
 	"accr.emergency": {"긴급 정지", "Emergency stop"},
 	"accr.title":     {"발급 권한", "Accreditation"},
@@ -301,6 +312,7 @@ var councilTexts = map[string]text{
 	"find.e.list":   {"증명서에 적힌 상태 목록 주소", "The address of a status list, as it stands in a certificate"},
 	"find.e.block":  {"블록 번호", "A block number"},
 	"find.e.motion": {"안건 번호: #7", "A proposal: #7"},
+	"find.e.val":    {"검증노드의 열쇠나 주소", "A validator’s key or address"},
 	"find.e.type":   {"증명서 종류", "A certificate type"},
 	"find.e.hash":   {"처리 번호나 시점확인 루트 (16진수)", "An operation’s hash or an anchored root, in hex"},
 
@@ -325,4 +337,6 @@ var councilTexts = map[string]text{
 	"fact.round":      {"확인 회차", "Round"},
 	"fact.tree":       {"회차의 모든 신청", "All claims of a round"},
 	"fact.block":      {"블록", "Block"},
+
+	"fact.misbehaviour": {"이중 서명 적발", "Proven double signing"},
 }
