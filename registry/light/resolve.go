@@ -9,8 +9,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/evidence/entry"
 )
 
 // A subject is one DID (or one type): all that was ever asked about it comes in one Evidence under one header.
@@ -283,8 +285,13 @@ func (q Query) with(add Query) (out Query, more bool) {
 func (q Query) size() int { return len(q.Keys) + len(q.Types) + len(q.Purposes) + len(q.Metadata) }
 
 // answered reports whether facts show the newest of everything asked for, or its absence. Questions about the past are not
-// looked at: their facts say themselves what they do not hold.
+// looked at, but for an entry of a list: their facts say themselves what they do not hold.
 func (q Query) answered(facts *evidence.Facts) bool {
+	if q.List != "" { // another node may have it, or not have bent it
+		ref := statuslist.Reference{URI: q.List, Index: q.Entry}
+		_, err := entry.At(facts, q.DID, ref, evidence.Moment{At: q.At, Known: q.Known})
+		return err == nil || errors.Is(err, registry.ErrNotFound)
+	}
 	if !q.At.IsZero() || !q.Known.IsZero() || q.Height > 0 {
 		return true
 	}

@@ -11,12 +11,13 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
 )
 
 // What travels between a reader and a node's HTTP face (registry/web), both directions in this one file.
 //
-//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&type=&op=&leaf=&anchor=&header=&at=&known=&height=   Evidence (registry/evidence)
+//	GET  /v1/evidence?did=&kid=&vct=&purpose=&status=1&list=&entry=&type=&op=&leaf=&anchor=&header=&at=&known=&height=   Evidence (registry/evidence)
 //	GET  /v1/headers/{height|latest}                         the engine's LightBlock, protobuf; latest?after=H waits for one above H
 //	GET  /v1/header-tree/{size}/{height}                     a header under an earlier header tree (evidence.EncodePoints)
 //	GET  /v1/status?uri=                                     StatusList below; Accept: the token's media type
@@ -24,6 +25,7 @@ import (
 //	GET  /v1/operations/{hash}                               Evidence of an outcome; hash is the multihash in hex
 //	GET  /v1/lists/{issuer}/records, /v1/lists/{issuer}/{list}   published lists, for other nodes (as from the issuer's publisher)
 //	GET  /v1/lists/{issuer}/base/…                           what the issuer published last, where its operator has gone on
+//	GET  /v1/archive?root=, /v1/archive?hash=                old lists by hash, for other nodes (registry/README.md, "Archive of lists")
 //	GET  /v1/snapshots/latest                                what the newest snapshot is made of (chain.Snapshot)
 //	GET  /v1/snapshots/{height}/{index}                      one chunk of it
 //	GET  /v1/genesis                                         the network's genesis, JSON
@@ -46,6 +48,7 @@ const (
 	MaxEvidence   = 256 << 10
 	maxStatus     = 10 << 20 // two tokens, where an operator changed values
 	maxLeafKey    = 512
+	maxListURI    = 512
 )
 
 // A Query names the leaves of one Evidence, all under one header. The newest header proves every moment of the past;
@@ -57,6 +60,11 @@ type Query struct {
 	Purposes []string // verifier registrations of DID
 	Status   bool     // DID's status epoch
 	Metadata []string // vct: type digests; needs no DID
+	// List is the URI of one of DID's status lists as it stood at the earlier of At and Known, with the chunk that holds Entry: it
+	// comes with Status and with such a moment only, the newest list is to be had whole. Entry is rounded down to a multiple of
+	// statuslist.EntryGroup, so that no node learns whose it is.
+	List  string
+	Entry uint64
 	// Operations whose outcomes are asked for; need no DID.
 	Operations []registry.Hash
 	// Leaves are further leaf keys as they stand in the tree (registry README, "Leaves"); need no DID.
@@ -83,6 +91,10 @@ func (q Query) Values() url.Values {
 	v["kid"], v["vct"], v["purpose"], v["type"] = q.Keys, q.Types, q.Purposes, q.Metadata
 	if q.Status {
 		v.Set("status", "1")
+	}
+	if q.List != "" {
+		v.Set("list", q.List)
+		v.Set("entry", strconv.FormatUint(q.Entry&^(statuslist.EntryGroup-1), 10))
 	}
 	for _, op := range q.Operations {
 		v.Add("op", hex.EncodeToString(op[:]))
@@ -112,7 +124,7 @@ func (q Query) Values() url.Values {
 func ParseQuery(v url.Values) (Query, error) {
 	var q Query
 	for name, values := range v {
-		once := name == "did" || name == "status" || name == "at" || name == "known" || name == "height"
+		once := name == "did" || name == "status" || name == "list" || name == "entry" || name == "at" || name == "known" || name == "height"
 		if slices.Contains(values, "") || once && len(values) != 1 || len(values) > MaxQueryKeys {
 			return Query{}, ErrQuery
 		}
@@ -136,6 +148,14 @@ func ParseQuery(v url.Values) (Query, error) {
 				return Query{}, ErrQuery
 			}
 			q.Status = true
+		case "list":
+			q.List = values[0]
+		case "entry":
+			n, err := strconv.ParseUint(values[0], 10, 63)
+			if err != nil || n%statuslist.EntryGroup != 0 || n >= statuslist.MaxLength {
+				return Query{}, ErrQuery
+			}
+			q.Entry = n
 		case "op":
 			for _, text := range values {
 				hash, err := ParseHash(text)
@@ -187,6 +207,10 @@ func ParseQuery(v url.Values) (Query, error) {
 		default:
 			return Query{}, ErrQuery
 		}
+	}
+	moment := !q.At.IsZero() || !q.Known.IsZero()
+	if v.Has("list") != v.Has("entry") || q.List != "" && (!q.Status || !moment || len(q.List) > maxListURI) {
+		return Query{}, ErrQuery
 	}
 	ofDID := len(q.Keys) + len(q.Types) + len(q.Purposes)
 	if ofDID > MaxQueryKeys || (ofDID > 0 || q.Status) != (q.DID != "") || q.DID == "" && q.withoutDID() == 0 {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/cometbft/cometbft/types"
 
@@ -17,13 +18,17 @@ import (
 type Query struct {
 	chain.Query
 	Height uint64
+	// List is the URI of a status list of the only issuer in Status, as it stood at the earlier one of At and Known, with the chunk
+	// that holds Entry; "": none.
+	List  string
+	Entry uint64
 }
 
 // ErrTooHigh: there is no header of that height yet.
 var ErrTooHigh = errors.New("node: above the newest header")
 
 // Evidence proves facts under one header. What does not exist is proven absent. Errors: ErrDown, ErrTooHigh,
-// chain.ErrVersion (pruned, or nothing committed yet), registry.ErrLimit. key, when not empty, names the query: the answer is
+// chain.ErrVersion (pruned, or nothing committed yet), registry.ErrLimit; of a List ErrNotArchived, ErrNoList. key, when not empty, names the query: the answer is
 // kept until the next header.
 func (n *Node) Evidence(q Query, key string) ([]byte, error) {
 	r := n.run.Load()
@@ -77,7 +82,31 @@ func (r *running) prove(q Query, newest uint64) ([]byte, error) {
 		}
 		material.Points = append(material.Points, headerOf(&meta.Header))
 	}
+	if q.List != "" {
+		if material.Status, err = r.listed(q, head); err != nil {
+			return nil, err
+		}
+	}
 	return evidence.Build(material)
+}
+
+// listed is the status part: from the epoch that the Evidence proves for the moment. nil: there was none yet, which it proves too.
+func (r *running) listed(q Query, head uint64) (*evidence.Status, error) {
+	t := q.At
+	if t.IsZero() || !q.Known.IsZero() && q.Known.Before(t) {
+		t = q.Known
+	}
+	if at, ok := r.engine.headerTime(head); ok && !t.Before(at) {
+		t = time.Time{}
+	}
+	fact, err := r.machine.StatusAt(head-1, q.Status[0], t)
+	if errors.Is(err, registry.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return r.archive.status(fact, q.List, q.Entry)
 }
 
 // addHeader adds a header with its validators. Every reader knows the founding set; a later one goes into the Evidence.

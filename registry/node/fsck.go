@@ -37,6 +37,7 @@ type Row struct {
 //	registry/dated      every height at which a fact began or ended has the header that dates it
 //	registry/sign-state nothing was signed that the sign state does not know
 //	registry/lists      published lists hash to their epoch, and are what their records name
+//	registry/archive    every object and every epoch in the archive is what its key is the hash of, and whole; none is forgotten
 //
 // The error says that the check could not be made, for instance because the node runs.
 func Fsck(ctx context.Context, home string) ([]Row, error) {
@@ -70,7 +71,7 @@ type fsck struct {
 }
 
 func (f *fsck) all(ctx context.Context) error {
-	for _, check := range []func(context.Context) error{f.blocks, f.appHash, f.headers, f.histories, f.signState, f.lists} {
+	for _, check := range []func(context.Context) error{f.blocks, f.appHash, f.headers, f.histories, f.signState, f.lists, f.archive} {
 		if err := check(ctx); err != nil {
 			return err
 		}

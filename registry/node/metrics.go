@@ -22,6 +22,8 @@ import (
 //	dojang_registry_status_conflicts_total    refused epochs: any is an alarm
 //	dojang_registry_misbehaviours_total       proofs of double signing that blocks hold: any is an alarm
 //	dojang_registry_snapshot_height           0: none
+//	dojang_registry_archive_missing_epochs    status epochs on the chain whose lists this node has not got (yet)
+//	dojang_registry_archive_bytes             of the archive of lists, on disk
 type metrics struct {
 	transactions *prometheus.CounterVec
 	operations   *prometheus.CounterVec
@@ -72,6 +74,8 @@ var (
 	gatewayDesc  = gauge("gateway_waiting", "Operations of callers that wait for their outcome.")
 	leavesDesc   = gauge("anchor_leaves_waiting", "Digests that wait for their time anchor.")
 	snapshotDesc = gauge("snapshot_height", "Height of the newest snapshot.")
+	missingDesc  = gauge("archive_missing_epochs", "Status epochs whose lists this node does not have.")
+	archiveDesc  = gauge("archive_bytes", "Size of the archive of lists on disk.")
 )
 
 func gauge(name, help string, labels ...string) *prometheus.Desc {
@@ -80,7 +84,7 @@ func gauge(name, help string, labels ...string) *prometheus.Desc {
 
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{heightDesc, ageDesc, stateDesc, peersDesc, setDesc, signingDesc, waitingDesc, bytesDesc, gatewayDesc, leavesDesc, snapshotDesc} {
+	for _, d := range []*prometheus.Desc{heightDesc, ageDesc, stateDesc, peersDesc, setDesc, signingDesc, waitingDesc, bytesDesc, gatewayDesc, leavesDesc, snapshotDesc, missingDesc, archiveDesc} {
 		to <- d
 	}
 }
@@ -125,4 +129,6 @@ func (g gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	height, _ := r.snapshots.newest()
 	put(snapshotDesc, float64(height))
+	put(missingDesc, float64(r.archive.missing.Load()))
+	put(archiveDesc, float64(r.archive.bytes()))
 }

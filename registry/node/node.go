@@ -99,6 +99,8 @@ type running struct {
 	anchors   *aggregator // nil unless Config.Anchors
 	follower  *follower
 	links     *linkFollower // nil: no peers to ask
+	archive   *archive
+	filler    *filler // nil without Config.Fetch
 	keeper    *keeper
 	snapshots *snapshots
 	proofs    *proofCache
@@ -229,10 +231,15 @@ func (n *Node) Start(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
-	r := &running{machine: machine, started: n.cfg.Now(), proofs: newProofCache(), watch: make(chan struct{})}
-	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
+	lists, err := openArchive(n.statuses.dir, n.cfg.Logger)
+	if err != nil {
 		return errors.Join(err, stores.close(), machine.Close())
 	}
+	r := &running{archive: lists, machine: machine, started: n.cfg.Now(), proofs: newProofCache(), watch: make(chan struct{})}
+	if r.snapshots, err = openSnapshots(filepath.Join(n.cfg.Home, "snapshots"), n.cfg.SnapshotBlocks, n.cfg.Logger); err != nil {
+		return errors.Join(err, stores.close(), machine.Close(), lists.close())
+	}
+	n.statuses.archiveTo(lists, r.accredited)
 	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: n.outdated, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onDropped:  r.dropped,
@@ -251,6 +258,8 @@ func (n *Node) Start(ctx context.Context) error {
 	if n.cfg.Fetch != nil {
 		r.follower = newFollower(followerConfig{Store: n.statuses, Fetch: n.cfg.Fetch, Epoch: r.statusEpoch,
 			Endpoint: r.publisher, Peers: n.cfg.Faces, Conflict: n.conflict, Log: n.cfg.Logger})
+		r.filler = newFiller(fillerConfig{Archive: lists, Network: n.chain.Network, Stored: n.statuses.archiveAll, Replaced: machine.ReplacedStatus, Since: machine.AccreditedSince,
+			Fetch: n.cfg.Fetch, Peers: n.cfg.Faces, Log: n.cfg.Logger})
 	}
 	n.beat(r)
 	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, Stores: stores, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
@@ -271,7 +280,8 @@ func (n *Node) Start(ctx context.Context) error {
 		if r.follower != nil {
 			r.follower.stop()
 		}
-		return errors.Join(err, machine.Close())
+		n.statuses.archiveTo(nil, nil)
+		return errors.Join(err, machine.Close(), lists.close())
 	}
 	if a := n.cfg.Anchors; a != nil {
 		r.anchors = newAggregator(anchorsConfig{Window: a.Window, Waiting: a.Waiting,
@@ -279,6 +289,9 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	if n.cfg.Fetch != nil && len(n.cfg.Faces) > 0 {
 		r.links = newLinkFollower(n.bringBundles)
+	}
+	if r.filler != nil {
+		r.filler.start()
 	}
 	n.run.Store(r)
 	n.follow(r)
@@ -298,16 +311,18 @@ func (n *Node) Stop(ctx context.Context) error {
 	}
 	if r.follower != nil {
 		r.follower.stop()
+		r.filler.stop()
 	}
 	if r.links != nil {
 		r.links.stop()
 	}
+	n.statuses.archiveTo(nil, nil)
 	r.keeper.stop()
 	err := r.engine.stop(ctx)
 	r.gateway.stop()
 	r.wake()
 	r.snapshots.stop()
-	return errors.Join(err, r.machine.Close())
+	return errors.Join(err, r.machine.Close(), r.archive.close())
 }
 
 // executed runs inside the engine's lock.
@@ -356,6 +371,7 @@ func (r *running) committed(height uint64, changed bool) {
 		r.changed.Delete(issuer)
 		if r.follower != nil {
 			r.follower.wake(issuer.(registry.DID))
+			r.filler.wake(issuer.(registry.DID))
 		}
 		return true
 	})

@@ -294,6 +294,12 @@ func (r *running) publisher(issuer registry.DID) (string, error) {
 	return "", errors.New("issuer has no " + publisherService)
 }
 
+// accredited reports whether an issuer is or was accredited: whose lists are kept for good.
+func (r *running) accredited(issuer registry.DID) bool {
+	_, err := r.machine.AccreditedSince(issuer)
+	return err == nil
+}
+
 // follow catches up with epochs that were written while this node was down.
 func (n *Node) follow(r *running) {
 	if r.follower == nil {
@@ -301,7 +307,9 @@ func (n *Node) follow(r *running) {
 	}
 	_ = r.machine.Iterate([]byte("d/"), func(key, _ []byte) bool {
 		if id, ok := strings.CutSuffix(strings.TrimPrefix(string(key), "d/"), "/status/latest"); ok && !strings.Contains(id, "/") {
-			r.follower.wake(registry.DID("did:dojang:" + n.chain.Network + ":" + id))
+			issuer := registry.DID("did:dojang:" + n.chain.Network + ":" + id)
+			r.follower.wake(issuer)
+			r.filler.wake(issuer)
 		}
 		return true
 	})

@@ -33,7 +33,7 @@ func baseOf(ctx context.Context, epoch registry.StatusEpoch, old *issuerLists, f
 
 // compareLists holds an epoch's lists against the issuer's own and against what is served now: an operator makes nothing
 // better, and nobody takes a revocation back.
-func compareLists(dir string, old, now *issuerLists) error {
+func (s *StatusStore) compareLists(dir string, old, now *issuerLists) error {
 	redated := now.stored.Base != nil
 	if redated && !statuslist.SameLists(now.base, now.lists) {
 		return fmt.Errorf("%w: an operator's lists are not the issuer's", ErrRollback)
@@ -55,7 +55,7 @@ func compareLists(dir string, old, now *issuerLists) error {
 			if now.lists[at].Root == b.Root && now.lists[at].Length == b.Length {
 				continue
 			}
-			if err := compareList(dir, b, now.lists[at], compare); err != nil {
+			if err := s.compareList(dir, b, now.lists[at], compare); err != nil {
 				return err
 			}
 		}
@@ -63,11 +63,11 @@ func compareLists(dir string, old, now *issuerLists) error {
 	return nil
 }
 
-func compareList(dir string, before, after statuslist.Record, compare func(before, after statuslist.Values) error) error {
+func (s *StatusStore) compareList(dir string, before, after statuslist.Record, compare func(before, after statuslist.Values) error) error {
 	var values [2]statuslist.Values
 	for i, r := range []statuslist.Record{before, after} {
 		var err error
-		if values[i], err = readValues(dir, r); err != nil {
+		if values[i], err = s.readValues(dir, r); err != nil {
 			return fmt.Errorf("compare status lists: %w", err)
 		}
 	}
@@ -78,7 +78,7 @@ func compareList(dir string, before, after statuslist.Record, compare func(befor
 }
 
 // readValues of a list from a stored token; every token of a record says the same as its root.
-func readValues(dir string, r statuslist.Record) (statuslist.Values, error) {
+func (s *StatusStore) readValues(dir string, r statuslist.Record) (statuslist.Values, error) {
 	mediaType, digest := StatusJWT, r.Tokens.JWT
 	if digest == [32]byte{} {
 		mediaType, digest = StatusCWT, r.Tokens.CWT
@@ -87,5 +87,18 @@ func readValues(dir string, r statuslist.Record) (statuslist.Values, error) {
 	if err != nil {
 		return statuslist.Values{}, err
 	}
+	return s.unpack(r, mediaType, token)
+}
+
+func (s *StatusStore) unpack(r statuslist.Record, mediaType string, token []byte) (statuslist.Values, error) {
+	s.reading <- struct{}{}
+	defer func() { <-s.reading }()
 	return r.Read(mediaType, token)
+}
+
+// checkToken refuses a token that says something else than the record that names it: readers of the list and of an Evidence would be
+// told two things.
+func (s *StatusStore) checkToken(r statuslist.Record, mediaType string, token []byte) error {
+	_, err := s.unpack(r, mediaType, token)
+	return err
 }

@@ -41,6 +41,20 @@ func newPress(t *testing.T) *press {
 	return &press{t: t, key: key, begin: time.Now().UTC().Truncate(time.Second)}
 }
 
+// list of entries of 2 bits: its record, and the token.
+func (p *press) list(uri string, raw []byte, issued time.Time) (record, token []byte) {
+	p.t.Helper()
+	values, err := statuslist.NewValues(2, raw)
+	compressed, cerr := statuslist.Deflate(raw)
+	token, serr := statuslist.SignJWT(p.key, keys.Header{Kid: "k"}, statuslist.Claims{URI: uri, IssuedAt: issued, ExpiresAt: issued.Add(time.Hour),
+		TTL: time.Minute, Bits: 2, Compressed: compressed})
+	record, rerr := statuslist.Record{URI: uri, Bits: 2, Length: values.Len(), Root: values.Root(), Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token)}}.Marshal()
+	if err := errors.Join(err, cerr, serr, rerr); err != nil {
+		p.t.Fatal(err)
+	}
+	return record, token
+}
+
 func (p *press) epoch(sequence uint64, byOperator bool, lists ...states) (registry.StatusEpoch, offer) {
 	p.t.Helper()
 	o := offer{tokens: map[string][]byte{}}
@@ -50,14 +64,11 @@ func (p *press) epoch(sequence uint64, byOperator bool, lists ...states) (regist
 		for idx, v := range s {
 			err = errors.Join(err, list.Set(idx, v))
 		}
-		compressed, cerr := statuslist.Deflate(list.Values().Raw())
-		uri := "https://status.example/" + agency.ID() + "/" + string(rune('1'+n))
-		token, serr := statuslist.SignJWT(p.key, keys.Header{Kid: "k"}, statuslist.Claims{URI: uri, IssuedAt: issued, ExpiresAt: issued.Add(time.Hour),
-			TTL: time.Minute, Bits: 2, Compressed: compressed})
-		record, rerr := statuslist.Record{URI: uri, Bits: 2, Length: 64, Root: list.Values().Root(), Tokens: statuslist.TokenDigests{JWT: sha256.Sum256(token)}}.Marshal()
-		if err := errors.Join(err, cerr, serr, rerr); err != nil {
+		if err != nil {
 			p.t.Fatal(err)
 		}
+		uri := "https://status.example/" + agency.ID() + "/" + string(rune('1'+n))
+		record, token := p.list(uri, list.Values().Raw(), issued)
 		o.records, o.tokens[uri] = append(o.records, record), token
 	}
 	e := registry.StatusEpoch{Issuer: agency, Sequence: sequence, IssuedAt: issued, NextUpdate: issued.Add(time.Hour), Root: statuslist.EpochRoot(o.records), Signer: agency.URL("k")}

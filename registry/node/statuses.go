@@ -49,6 +49,10 @@ type StatusStore struct {
 	mu      sync.RWMutex
 	issuers map[registry.DID]*issuerLists
 	byURI   map[string]registry.DID
+	archive *archive                // nil: none
+	keeps   func(registry.DID) bool // whose lists are archived
+
+	reading chan struct{} // held while a list is unpacked: a list may take some ten MiB
 }
 
 type issuerLists struct {
@@ -84,7 +88,7 @@ func OpenStatusStore(dir string) (*StatusStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open status store: %w", err)
 	}
-	s := &StatusStore{dir: dir, issuers: map[registry.DID]*issuerLists{}, byURI: map[string]registry.DID{}}
+	s := &StatusStore{dir: dir, issuers: map[registry.DID]*issuerLists{}, byURI: map[string]registry.DID{}, reading: make(chan struct{}, 2)}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, fmt.Errorf("open status store: %w", err)
@@ -177,7 +181,7 @@ type ListSource interface {
 }
 
 // Put stores an epoch that the chain proves: records must hash to its root, and every token that a record names must be
-// stored already or come from the source with the right digest. Entries are compared as registry/README.md says ("Second status
+// stored already or come from the source with the right digest and the list that the record names. Entries are compared as registry/README.md says ("Second status
 // operator"). Errors: ErrRollback, statuslist.ErrProof, what the source returned; after any error the old epoch is still served.
 func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, from ListSource) error {
 	records, err := from.Records(ctx, false)
@@ -216,7 +220,10 @@ func (s *StatusStore) Put(ctx context.Context, epoch registry.StatusEpoch, from 
 			}
 		}
 	}
-	if err := compareLists(dir, old, l); err != nil {
+	if err := s.compareLists(dir, old, l); err != nil {
+		return err
+	}
+	if err := s.archiveLists(dir, old, l); err != nil {
 		return err
 	}
 	raw, err := cbor.Marshal(l.stored)
@@ -268,8 +275,8 @@ func (s *StatusStore) collect(dir string, r statuslist.Record, fetch func(mediaT
 		if err != nil {
 			return fmt.Errorf("fetch status list: %w", err)
 		}
-		if sha256.Sum256(token) != digest {
-			return fmt.Errorf("fetch status list: %w", statuslist.ErrProof)
+		if err := s.checkToken(r, mediaType, token); err != nil {
+			return fmt.Errorf("fetch status list: %w", err)
 		}
 		var packed bytes.Buffer
 		z := gzip.NewWriter(&packed)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/node"
@@ -28,10 +29,17 @@ type publisher struct {
 	records [][]byte
 	tokens  map[string][]byte // by list name and media type
 	asked   int
+
+	key  keys.Signer
+	made map[string]string // tokens by media type and what they were made for
 }
 
 func newPublisher(t *testing.T) *publisher {
-	p := &publisher{tokens: map[string][]byte{}}
+	p := &publisher{tokens: map[string][]byte{}, made: map[string]string{}}
+	var err error
+	if p.key, err = keys.Generate(keys.ES256); err != nil {
+		t.Fatal(err)
+	}
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -55,19 +63,40 @@ func newPublisher(t *testing.T) *publisher {
 	return p
 }
 
-// publish makes list 3 carry a token and returns the root over the records.
-func (p *publisher) publish(t *testing.T, uri, token string) [32]byte {
+// token of list 3, of 1024 valid entries, made once for each text.
+func (p *publisher) token(t *testing.T, uri, mediaType, text string) string {
 	t.Helper()
-	record, err := statuslist.Record{URI: uri, Bits: 2, Length: 1024, Tokens: statuslist.TokenDigests{
-		JWT: sha256.Sum256([]byte(token)), CWT: sha256.Sum256([]byte("cwt " + token))}}.Marshal()
-	if err != nil {
-		t.Fatal(err)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if token, ok := p.made[mediaType+text]; ok {
+		return token
 	}
+	sign := statuslist.SignJWT
+	if mediaType == node.StatusCWT {
+		sign = statuslist.SignCWT
+	}
+	compressed, err := statuslist.Deflate(make([]byte, 256))
+	must(t, err)
+	issued := time.Now().Truncate(time.Second)
+	token, err := sign(p.key, keys.Header{Kid: "k-" + text}, statuslist.Claims{URI: uri, IssuedAt: issued, ExpiresAt: issued.Add(time.Hour), TTL: time.Minute, Bits: 2, Compressed: compressed})
+	must(t, err)
+	p.made[mediaType+text] = string(token)
+	return string(token)
+}
+
+// publish makes list 3 carry the tokens of a text and returns the root over the records.
+func (p *publisher) publish(t *testing.T, uri, text string) [32]byte {
+	t.Helper()
+	jwt, cwt := []byte(p.token(t, uri, node.StatusJWT, text)), []byte(p.token(t, uri, node.StatusCWT, text))
+	values, err := statuslist.NewValues(2, make([]byte, 256))
+	must(t, err)
+	record, err := statuslist.Record{URI: uri, Bits: 2, Length: 1024, Root: values.Root(), Tokens: statuslist.TokenDigests{
+		JWT: sha256.Sum256(jwt), CWT: sha256.Sum256(cwt)}}.Marshal()
+	must(t, err)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.records = [][]byte{record}
-	p.tokens["3 "+node.StatusJWT] = []byte(token)
-	p.tokens["3 "+node.StatusCWT] = []byte("cwt " + token)
+	p.tokens["3 "+node.StatusJWT], p.tokens["3 "+node.StatusCWT] = jwt, cwt
 	return statuslist.EpochRoot(p.records)
 }
 
@@ -96,12 +125,13 @@ func TestStatusLists(t *testing.T) {
 		[]registry.Service{{ID: "lists", Type: "StatusListPublisher", Endpoint: p.URL + "/lists"}})
 	key.Role = c.DID.URL("issue-1")
 	uri := r.StatusURL + "/" + c.DID.ID() + "/3"
-	long := strings.Repeat("token ", 500)
+	jwt := func(text string) string { return p.token(t, uri, node.StatusJWT, text) }
+	cwt := func(text string) string { return p.token(t, uri, node.StatusCWT, text) }
 	issued := time.Now().Add(-time.Minute)
 	anchor := func(sequence uint64, root [32]byte) {
 		r.Epoch(t, registry.StatusEpoch{Issuer: c.DID, Sequence: sequence, IssuedAt: issued.Add(time.Duration(sequence) * time.Second), NextUpdate: time.Now().Add(time.Hour), Root: root}, key)
 	}
-	anchor(1, p.publish(t, uri, long+"1"))
+	anchor(1, p.publish(t, uri, "1"))
 	eventually(t, "the list is served", func() bool { return get(t, uri, "").status == 200 })
 
 	t.Run("by Accept, with what caches need", func(t *testing.T) {
@@ -110,11 +140,11 @@ func TestStatusLists(t *testing.T) {
 			status       int
 			media, body  string
 		}{
-			{"plain GET", "", 200, node.StatusJWT, long + "1"},
-			{"anything", "*/*", 200, node.StatusJWT, long + "1"},
-			{"JWT", node.StatusJWT, 200, node.StatusJWT, long + "1"},
-			{"CWT", node.StatusCWT, 200, node.StatusCWT, "cwt " + long + "1"},
-			{"the better one", node.StatusJWT + ";q=0.1, " + node.StatusCWT + ";q=0.9", 200, node.StatusCWT, "cwt " + long + "1"},
+			{"plain GET", "", 200, node.StatusJWT, jwt("1")},
+			{"anything", "*/*", 200, node.StatusJWT, jwt("1")},
+			{"JWT", node.StatusJWT, 200, node.StatusJWT, jwt("1")},
+			{"CWT", node.StatusCWT, 200, node.StatusCWT, cwt("1")},
+			{"the better one", node.StatusJWT + ";q=0.1, " + node.StatusCWT + ";q=0.9", 200, node.StatusCWT, cwt("1")},
 			{"not offered", "text/html", 406, "application/problem+json", ""},
 		} {
 			a := get(t, uri, tt.accept)
@@ -150,7 +180,7 @@ func TestStatusLists(t *testing.T) {
 		if err != nil || a.header.Get("Content-Encoding") != "gzip" || !strings.HasSuffix(a.header.Get("ETag"), `-gzip"`) {
 			t.Fatalf("%v %v", err, a.header)
 		}
-		if got, err := io.ReadAll(z); err != nil || string(got) != long+"1" {
+		if got, err := io.ReadAll(z); err != nil || string(got) != jwt("1") {
 			t.Fatalf("%d bytes: %v", len(got), err)
 		}
 	})
@@ -160,21 +190,21 @@ func TestStatusLists(t *testing.T) {
 		}
 	})
 	t.Run("a list that does not hash to the epoch is not taken", func(t *testing.T) {
-		root := p.publish(t, uri, long+"2")
+		root := p.publish(t, uri, "2")
 		p.mu.Lock()
 		p.tokens["3 "+node.StatusJWT] = []byte("forged")
 		p.mu.Unlock()
 		anchor(2, root)
 		time.Sleep(300 * time.Millisecond)
-		if a := get(t, uri, ""); string(a.body) != long+"1" {
+		if a := get(t, uri, ""); string(a.body) != jwt("1") {
 			t.Fatalf("served %d bytes", len(a.body))
 		}
-		p.publish(t, uri, long+"2")
-		eventually(t, "the right list is served", func() bool { return string(get(t, uri, "").body) == long+"2" })
+		p.publish(t, uri, "2")
+		eventually(t, "the right list is served", func() bool { return string(get(t, uri, "").body) == jwt("2") })
 	})
 	t.Run("light client ties the list to the epoch", func(t *testing.T) {
 		l, err := r.Client.StatusList(t.Context(), uri, node.StatusCWT)
-		if err != nil || string(l.Token) != "cwt "+long+"2" {
+		if err != nil || string(l.Token) != cwt("2") {
 			t.Fatalf("%v", err)
 		}
 	})
@@ -185,7 +215,7 @@ func TestStatusLists(t *testing.T) {
 			name     string
 			sequence uint64
 			token    string
-		}{{"lower sequence", 1, long + "1"}, {"same sequence, other content", 2, long + "1"}} {
+		}{{"lower sequence", 1, "1"}, {"same sequence, other content", 2, "1"}} {
 			root := p.publish(t, uri, tt.token)
 			err := store.Put(t.Context(), registry.StatusEpoch{Issuer: c.DID, Sequence: tt.sequence, Root: root}, nothingBut(p.records))
 			if !errors.Is(err, node.ErrRollback) {
@@ -201,14 +231,14 @@ func TestStatusLists(t *testing.T) {
 		if err := r.Node.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if a := get(t, uri, ""); a.status != 200 || string(a.body) != long+"2" {
+		if a := get(t, uri, ""); a.status != 200 || string(a.body) != jwt("2") {
 			t.Fatalf("%d", a.status)
 		}
 		again, err := node.OpenStatusStore(r.StatusDir)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if l, err := again.List(uri, node.StatusJWT); err != nil || string(l.Token) != long+"2" {
+		if l, err := again.List(uri, node.StatusJWT); err != nil || string(l.Token) != jwt("2") {
 			t.Fatalf("after a restart: %v", err)
 		}
 	})

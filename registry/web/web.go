@@ -112,6 +112,7 @@ func (s *Server) routes() {
 	open("GET /v1/operations/{hash}", "no-cache", s.operation)
 	open("GET "+node.ListsPath+"{issuer}/{name}", "no-cache", s.lists)
 	open("GET "+node.ListsPath+"{issuer}/base/{name}", "no-cache", s.baseLists)
+	open("GET "+node.ArchivePath, "no-cache", s.archived)
 	open("GET /v1/snapshots/latest", "no-cache", s.snapshot)
 	open("GET /v1/snapshots/{height}/{index}", "public, max-age=3600", s.snapshotChunk)
 	open("GET /v1/genesis", "public, max-age=86400", s.genesis)
@@ -152,6 +153,7 @@ func (s *Server) prove(w http.ResponseWriter, r *http.Request, q light.Query) {
 	nq := node.Query{Height: q.Height}
 	nq.Types, nq.Operations, nq.Raw, nq.At = q.Metadata, q.Operations, q.Leaves, q.At
 	nq.Anchors, nq.Heights, nq.Known = q.Anchors, q.Headers, q.Known
+	nq.List, nq.Entry = q.List, q.Entry
 	if q.DID != "" && q.DID.Network() != s.cfg.Node.Network() {
 		s.fail(w, r, registry.ErrNotFound)
 		return
@@ -363,6 +365,7 @@ func problem(err error) *httpd.Problem {
 		{errNotAcceptable, http.StatusNotAcceptable, "not-acceptable"},
 		{registry.ErrNotFound, http.StatusNotFound, "not-found"},
 		{node.ErrNoList, http.StatusNotFound, "not-found"},
+		{node.ErrNotArchived, http.StatusServiceUnavailable, "not-archived"},
 		{node.ErrNoSnapshot, http.StatusNotFound, "not-found"},
 		{chain.ErrVersion, http.StatusNotFound, "not-found"},
 		{node.ErrTooHigh, http.StatusTooEarly, "too-early"},
