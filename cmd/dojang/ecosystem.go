@@ -42,6 +42,7 @@ type ecosystem struct {
 
 	wallets map[string]*holder.Holder
 	stores  map[string]*keys.FileStore
+	keepers map[string]part // party → what anchors the heads of its audit log
 	closers []func()
 }
 
@@ -57,7 +58,7 @@ type agency struct {
 
 // start founds what is missing, opens what is there and brings every part up.
 func start(ctx context.Context, e *env, dir string, p ports) (*ecosystem, error) {
-	eco := &ecosystem{e: e, dir: dir, ports: p, clock: &clock{}, tokens: map[string]string{}, wallets: map[string]*holder.Holder{}, stores: map[string]*keys.FileStore{}}
+	eco := &ecosystem{e: e, dir: dir, ports: p, clock: &clock{}, tokens: map[string]string{}, wallets: map[string]*holder.Holder{}, stores: map[string]*keys.FileStore{}, keepers: map[string]part{}}
 	eco.dials = newDialCounter(eco.stoppable()...)
 	var err error
 	if eco.pass, err = passphrase(dir); err != nil {
@@ -144,7 +145,11 @@ func (eco *ecosystem) open(ctx context.Context, party string) (db *sqldb.DB, log
 	if log, err = audit.New(audit.Config{Now: eco.clock.Now, PseudonymKey: pseudonyms}); err != nil {
 		return nil, nil, nil, err
 	}
-	db, err = eco.database(ctx, party)
+	if db, err = eco.database(ctx, party); err != nil {
+		return nil, nil, nil, err
+	}
+	keeper, err := eco.keepAudit(party, db, log)
+	eco.keepers[party] = keeper
 	return db, log, secret, err
 }
 

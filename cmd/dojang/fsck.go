@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/sqldb"
@@ -95,7 +97,7 @@ func (c *fsckCmd) party(ctx context.Context, name string, check func(context.Con
 	if rows, err = check(ctx, db); err != nil {
 		return nil, err
 	}
-	trail, err := fsckAudit(ctx, name, db)
+	trail, err := fsckAudit(ctx, c.Data, name, db)
 	return append(rows, trail), err
 }
 
@@ -129,9 +131,14 @@ func fsckVerifier(ctx context.Context, db *sqldb.DB) ([]fsckRow, error) {
 	return rows, err
 }
 
-// fsckAudit walks every audit chain of a store.
-func fsckAudit(ctx context.Context, party string, db *sqldb.DB) (fsckRow, error) {
+// fsckAudit walks every audit chain of a store, and compares it with what was anchored of it.
+func fsckAudit(ctx context.Context, data, party string, db *sqldb.DB) (fsckRow, error) {
 	row := fsckRow{ID: party + "/A1"}
+	kept, receipts, bad, err := fsckCheckpoints(data, party, time.Now())
+	if err != nil {
+		return row, err
+	}
+	row.Checked, row.Violations = receipts, bad
 	log, err := audit.New(audit.Config{PseudonymKey: make([]byte, 32)})
 	if err != nil {
 		return row, err
@@ -140,8 +147,13 @@ func fsckAudit(ctx context.Context, party string, db *sqldb.DB) (fsckRow, error)
 	if err != nil {
 		return row, err
 	}
+	for chain := range kept { // one that was erased has checkpoints all the same
+		if !slices.Contains(chains, chain) {
+			chains = append(chains, chain)
+		}
+	}
 	for _, chain := range chains {
-		n, err := log.Verify(ctx, db, chain)
+		n, err := log.Verify(ctx, db, chain, kept[chain]...)
 		row.Checked += n
 		switch {
 		case errors.Is(err, audit.ErrTampered):

@@ -45,6 +45,7 @@ func (eco *ecosystem) startIssuer(ctx context.Context) error {
 				eco.e.log.Error("issuer stopped publishing", "error", err)
 			}
 		}},
+		eco.keepers["issuer"],
 	}
 	return eco.issuer.Up(ctx)
 }

@@ -43,7 +43,15 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 	for _, t := range schemas.All() {
 		types = append(types, node.TypeMetadata{Name: t.Name, VCT: t.VCT, JSON: t.TypeMetadata()})
 	}
-	n, err := node.New(node.Config{Home: home, Fetch: fetchWith(client), Types: types, Logger: eco.e.log})
+	store, err := eco.keys("registry")
+	if err != nil {
+		return err
+	}
+	anchors, err := anchorKeys(store)
+	if err != nil {
+		return err
+	}
+	n, err := node.New(node.Config{Home: home, Fetch: fetchWith(client), Types: types, Anchors: anchors, Logger: eco.e.log})
 	if err != nil {
 		return err
 	}

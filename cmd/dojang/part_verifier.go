@@ -64,6 +64,7 @@ func (eco *ecosystem) startVerifier(ctx context.Context) error {
 	eco.verifier = group{
 		&loop{run: func(ctx context.Context) { _ = tracker.Follow(ctx) }}, //nolint:errcheck // ends with ctx; what fails is logged there
 		&loop{run: func(ctx context.Context) { keepHouse(ctx, eco, v, desk) }},
+		eco.keepers["verifier"],
 		&service{port: eco.ports.Verifier, handler: eco.dials.mark(server.Public()), env: eco.e},
 		&service{port: eco.ports.VerifierManagement, handler: server.Management(), env: eco.e},
 	}

@@ -24,21 +24,16 @@ func (c *registryAnchorCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	salts, leaves := make([][32]byte, len(c.Files)), make([][32]byte, len(c.Files))
+	documents := make([][]byte, len(c.Files))
 	for i, name := range c.Files {
 		if err := mustBeNew(name + ".receipt"); err != nil {
 			return err
 		}
-		issued, err := os.ReadFile(name)
-		if err != nil {
+		if documents[i], err = os.ReadFile(name); err != nil {
 			return err
 		}
-		if _, err := rand.Read(salts[i][:]); err != nil {
-			return err
-		}
-		leaves[i] = evidence.AnchorLeaf(salts[i], issued)
 	}
-	receipts, err := light.Anchors{URL: party.ManagementURL, Token: party.Token}.Anchor(e.ctx, leaves...)
+	receipts, err := evidence.AnchorDocuments(e.ctx, light.Anchors{URL: party.ManagementURL, Token: party.Token}, rand.Reader, documents...)
 	if err != nil {
 		return err
 	}
@@ -47,11 +42,7 @@ func (c *registryAnchorCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		r.Salt = salts[i]
-		if raw, err = r.Marshal(); err == nil {
-			err = writeFile(c.Files[i]+".receipt", raw)
-		}
-		if err == nil {
+		if err = writeFile(c.Files[i]+".receipt", raw); err == nil {
 			err = c.show(e, c.Files[i], r)
 		}
 		if err != nil {

@@ -1,8 +1,8 @@
 // Package audit keeps the append-only, hash-chained record of what a party did, in the party's own SQL and in the same
 // transaction as the effect: an effect that cannot be recorded does not happen (THREATS J23).
 //
-// Use [New], [Log.Migrate] once, [Log.Append] inside sqldb's Write. [Log.Head] gives the checkpoint to anchor on the
-// registry chain, [Log.Verify] checks a chain against such checkpoints.
+// Use [New], [Log.Migrate] once, [Log.Append] inside sqldb's Write. A [Keeper] seals the heads from time to time on the registry
+// chain and keeps the receipts, [Log.Verify] checks a chain against such checkpoints.
 //
 // # Format
 //

@@ -1,9 +1,11 @@
 package evidence
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/dojang-id/dojang/registry"
@@ -216,4 +218,34 @@ func ParseReceipt(raw []byte) (*Receipt, error) {
 		return nil, registry.ErrMalformed
 	}
 	return r, nil
+}
+
+// AnchorDocuments anchors documents, each with a salt of its own from random, and returns a receipt of each, encoded. It returns when
+// the receipts exist. Errors: those of anchors, ErrReceipt.
+func AnchorDocuments(ctx context.Context, anchors registry.Anchors, random io.Reader, documents ...[]byte) ([][]byte, error) {
+	salts, leaves := make([][32]byte, len(documents)), make([][32]byte, len(documents))
+	for i, d := range documents {
+		if _, err := io.ReadFull(random, salts[i][:]); err != nil {
+			return nil, fmt.Errorf("draw salt: %w", err)
+		}
+		leaves[i] = AnchorLeaf(salts[i], d)
+	}
+	receipts, err := anchors.Anchor(ctx, leaves...)
+	if err != nil {
+		return nil, err
+	}
+	if len(receipts) != len(documents) {
+		return nil, ErrReceipt
+	}
+	for i, raw := range receipts {
+		r, err := ParseReceipt(raw)
+		if err != nil {
+			return nil, err
+		}
+		r.Salt = salts[i]
+		if receipts[i], err = r.Marshal(); err != nil {
+			return nil, err
+		}
+	}
+	return receipts, nil
 }
