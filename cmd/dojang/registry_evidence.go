@@ -19,6 +19,8 @@ type registryEvidenceCmd struct {
 	Type     []string `help:"Its accreditations for credential types." placeholder:"TYPE"`
 	Purpose  []string `help:"Its registrations as a verifier." placeholder:"PURPOSE"`
 	Status   bool     `help:"Its newest status epoch."`
+	List     string   `help:"One of its status lists as it was at that moment (--at, --known)." placeholder:"URI"`
+	Index    uint64   `help:"Entry of that list; the node is only told which thousand it is among." placeholder:"N"`
 	Metadata []string `help:"Digests of credential types' metadata; need no identifier." placeholder:"TYPE"`
 	Proposal []uint64 `help:"Proposals with their content and votes." placeholder:"N"`
 	Member   []string `help:"Members." placeholder:"ID"`
@@ -32,6 +34,9 @@ type registryEvidenceCmd struct {
 func (c *registryEvidenceCmd) Run(e *env) error {
 	if err := mustBeNew(c.Out); err != nil {
 		return err
+	}
+	if c.List != "" && (c.DID == "" || c.At.at.IsZero() && c.Known.at.IsZero()) {
+		return errors.New("--list needs --did, and a moment (--at, --known): the newest list is published as a whole")
 	}
 	v, err := c.open(e)
 	if err != nil {
@@ -70,7 +75,7 @@ func (c *registryEvidenceCmd) Run(e *env) error {
 }
 
 func (c *registryEvidenceCmd) query(e *env, v *council) (light.Query, error) {
-	q := light.Query{Keys: c.Key, Purposes: c.Purpose, Status: c.Status, At: c.At.at, Known: c.Known.at, Headers: c.Header, Height: c.Block}
+	q := light.Query{Keys: c.Key, Purposes: c.Purpose, Status: c.Status || c.List != "", List: c.List, Entry: c.Index, At: c.At.at, Known: c.Known.at, Headers: c.Header, Height: c.Block}
 	var err error
 	if c.DID != "" {
 		if q.DID, err = v.identifier(c.DID); err != nil {

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/evidence"
+	"github.com/dojang-id/dojang/registry/evidence/entry"
 	"github.com/dojang-id/dojang/registry/light"
 )
 
@@ -19,6 +21,7 @@ type answered struct {
 	Known   time.Time `json:"known"`
 	Shown   bool      `json:"shown"` // false: the Evidence was not made for these moments
 	InForce bool      `json:"in_force"`
+	Status  string    `json:"status,omitempty"` // of an entry of a status list
 	Says    string    `json:"says"`
 }
 
@@ -66,7 +69,54 @@ func answers(facts *evidence.Facts, q light.Query, m evidence.Moment) []answered
 		epoch, err := facts.StatusEpochAt(q.DID, m)
 		add(fmt.Sprintf("the status epoch of %s", q.DID), err == nil, err, fmt.Sprintf(" with number %d", epoch.Sequence))
 	}
+	if q.List != "" {
+		out = append(out, entryAnswer(facts, q, m))
+	}
 	return out
+}
+
+// entryAnswer is what an entry of a status list was.
+func entryAnswer(facts *evidence.Facts, q light.Query, m evidence.Moment) answered {
+	a := answered{Subject: visible(fmt.Sprintf("entry %d of the status list %s", q.Entry, q.List)), At: m.At, Known: m.Known, Shown: true}
+	if a.Known.IsZero() {
+		a.Known = facts.Head().KnownAt
+	}
+	if a.At.IsZero() {
+		a.At = a.Known
+	}
+	found, err := entry.At(facts, q.DID, statuslist.Reference{URI: q.List, Index: q.Entry}, m)
+	says := "is not shown for these moments: ask again with --list, --index, --at and --known"
+	switch {
+	case err == nil:
+		a.Status, a.InForce = found.Status.String(), found.Status.IsValid()
+		says = fmt.Sprintf("was %s (status epoch %d, signed by %s)", found.Status, found.Epoch.Sequence, found.Epoch.Signer)
+		if found.Epoch.Redated() {
+			says = fmt.Sprintf("was %s (status epoch %d, signed by its second operator %s; in the issuer's own list it was %s)", found.Status, found.Epoch.Sequence, found.Epoch.Signer, found.Base)
+		}
+	case errors.Is(err, registry.ErrNotFound):
+		says = "was not on the chain"
+	case errors.Is(err, statuslist.ErrIndex):
+		says = "did not exist"
+	default:
+		a.Shown = false
+		if errors.Is(err, entry.ErrShown) {
+			says = "is not proven: the list shown is not that of the status epoch then"
+		}
+	}
+	a.Says = fmt.Sprintf("%s %s, at %s as known at %s", a.Subject, visible(says), stampOf(a.At), stampOf(a.Known))
+	return a
+}
+
+// askedEntry adds the entry of the list that an Evidence shows to the questions; no list is shown: an error.
+func askedEntry(facts *evidence.Facts, questions []light.Query, index uint64) error {
+	uri := entry.Shows(facts)
+	for i := range questions {
+		if q := &questions[i]; uri != "" && q.Status && strings.Contains(uri, "/"+q.DID.ID()+"/") {
+			q.List, q.Entry = uri, index
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: no status list is shown", errCheck)
 }
 
 func stampOf(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -26,6 +26,7 @@ type verifyEvidence struct {
 
 	InForceAt moment `help:"Was it all in force at that moment? The Evidence must have been asked for with it (--at)." placeholder:"MOMENT"`
 	KnownAt   moment `help:"The same, as it was known at that moment (--known)." placeholder:"MOMENT"`
+	Index     int64  `help:"Entry of the status list that the Evidence shows (--list)." default:"-1" placeholder:"N"`
 }
 
 // verifyJSON says what held.
@@ -83,8 +84,14 @@ func (c *verifyEvidence) Run(e *env) error {
 	head := facts.Head()
 	out := verifyJSON{OK: true, Network: trust.Network, Height: head.Height, KnownAt: head.KnownAt, Header: fmt.Sprintf("%x", facts.HeadHash()), Facts: facts.Keys(), Says: sayFacts(facts), Headers: provenHeaders(facts, nil)}
 	out.Headers = out.Headers[:len(out.Headers)-1]
-	if !c.InForceAt.at.IsZero() || !c.KnownAt.at.IsZero() {
-		for _, q := range askedAbout(facts) {
+	if !c.InForceAt.at.IsZero() || !c.KnownAt.at.IsZero() || c.Index >= 0 {
+		questions := askedAbout(facts)
+		if c.Index >= 0 {
+			if err := askedEntry(facts, questions, uint64(c.Index)); err != nil {
+				return err
+			}
+		}
+		for _, q := range questions {
 			out.Moments = append(out.Moments, answers(facts, q, evidence.Moment{At: c.InForceAt.at, Known: c.KnownAt.at})...)
 		}
 	}
