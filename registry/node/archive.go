@@ -38,6 +38,7 @@ type archive struct {
 	db      dbm.DB
 	dir     string
 	missing atomic.Int64      // epochs in the queue
+	growth  int               // bytes that one epoch may add
 	step    func(name string) // of kill tests; nil: nothing
 	log     *slog.Logger
 }
@@ -54,7 +55,7 @@ func openArchive(dir string, log *slog.Logger) (*archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open archive of lists: %w", err)
 	}
-	a := &archive{db: db, log: log, dir: filepath.Join(dir, archiveName+".db")}
+	a := &archive{db: db, log: log, growth: maxGrowth, dir: filepath.Join(dir, archiveName+".db")}
 	err = a.each(queuePrefix, func(_, _ []byte) bool {
 		a.missing.Add(1)
 		return true
@@ -142,7 +143,7 @@ func (a *archive) keep(e *storedEpoch, values func(statuslist.Record) (statuslis
 	if err != nil {
 		return err
 	}
-	w := a.writer(maxGrowth)
+	w := a.writer(a.growth)
 	defer w.close()
 	for _, r := range lists {
 		if !kept(r) {

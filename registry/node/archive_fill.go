@@ -60,11 +60,12 @@ type filler struct {
 	issuers map[registry.DID]bool // that ever had a status epoch
 
 	// Of the goroutine alone:
-	bad map[string]bool // peers that failed in this round
+	bad   map[string]bool   // peers that failed in this round
+	large map[[32]byte]bool // epochs that bring too much: not asked for again
 }
 
 func newFiller(cfg fillerConfig) *filler {
-	return &filler{cfg: cfg, done: make(chan struct{}), again: make(chan struct{}, 1), issuers: map[registry.DID]bool{}}
+	return &filler{cfg: cfg, done: make(chan struct{}), again: make(chan struct{}, 1), issuers: map[registry.DID]bool{}, large: map[[32]byte]bool{}}
 }
 
 func (f *filler) start() {
@@ -267,7 +268,7 @@ func (f *filler) round(ctx context.Context) (got int, err error) {
 // bring fetches epochs with all their lists.
 func (f *filler) bring(ctx context.Context, epochs []wanted) (got int, err error) {
 	var failed error
-	left := epochs
+	left := slices.DeleteFunc(slices.Clone(epochs), func(w wanted) bool { return f.large[w.root] })
 	for _, peer := range f.cfg.Peers {
 		for len(left) > 0 && !f.bad[peer] && ctx.Err() == nil {
 			records, err := f.records(ctx, peer, left)
@@ -336,7 +337,7 @@ func (f *filler) take(ctx context.Context, epochs []archivedEpoch) (got int, err
 			}
 		}
 	}
-	w := f.cfg.Archive.writer(maxGrowth * len(epochs))
+	w := f.cfg.Archive.writer(f.cfg.Archive.growth * len(epochs))
 	defer w.close()
 	failed := f.below(ctx, w, trees)
 	if errors.Is(failed, errGrowth) && len(epochs) > 1 { // one of them, perhaps: the others one by one
@@ -345,6 +346,10 @@ func (f *filler) take(ctx context.Context, epochs []archivedEpoch) (got int, err
 			got, failed = got+n, errors.Join(failed, err)
 		}
 		return got, failed
+	}
+	if errors.Is(failed, errGrowth) {
+		f.large[epochs[0].root] = true
+		f.cfg.Log.Error("ALARM: a status epoch is too large for the archive", "issuer", epochs[0].issuer(f.cfg.Network))
 	}
 	for _, e := range epochs {
 		whole, err := f.whole(e)
@@ -374,7 +379,7 @@ func (f *filler) whole(e archivedEpoch) (bool, error) {
 // finish writes the records and takes the epoch out of the queue.
 func (f *filler) finish(e archivedEpoch) error {
 	a := f.cfg.Archive
-	w := a.writer(maxGrowth)
+	w := a.writer(a.growth + maxRecords)
 	defer w.close()
 	if err := w.batch.Delete(e.key); err != nil {
 		return err

@@ -31,6 +31,8 @@ type press struct {
 	last   registry.StatusEpoch // by the agency
 	lasted offer
 	begin  time.Time
+	issuer registry.DID
+	length uint64 // of the lists; 0: 64
 }
 
 func newPress(t *testing.T) *press {
@@ -38,7 +40,7 @@ func newPress(t *testing.T) *press {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &press{t: t, key: key, begin: time.Now().UTC().Truncate(time.Second)}
+	return &press{t: t, key: key, issuer: agency, begin: time.Now().UTC().Truncate(time.Second)}
 }
 
 // list of entries of 2 bits: its record, and the token.
@@ -60,18 +62,18 @@ func (p *press) epoch(sequence uint64, byOperator bool, lists ...states) (regist
 	o := offer{tokens: map[string][]byte{}}
 	issued := p.begin.Add(time.Duration(sequence) * time.Second)
 	for n, s := range lists {
-		list, err := statuslist.NewList(2, 64)
+		list, err := statuslist.NewList(2, max(64, p.length))
 		for idx, v := range s {
 			err = errors.Join(err, list.Set(idx, v))
 		}
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		uri := "https://status.example/" + agency.ID() + "/" + string(rune('1'+n))
+		uri := "https://status.example/" + p.issuer.ID() + "/" + string(rune('1'+n))
 		record, token := p.list(uri, list.Values().Raw(), issued)
 		o.records, o.tokens[uri] = append(o.records, record), token
 	}
-	e := registry.StatusEpoch{Issuer: agency, Sequence: sequence, IssuedAt: issued, NextUpdate: issued.Add(time.Hour), Root: statuslist.EpochRoot(o.records), Signer: agency.URL("k")}
+	e := registry.StatusEpoch{Issuer: p.issuer, Sequence: sequence, IssuedAt: issued, NextUpdate: issued.Add(time.Hour), Root: statuslist.EpochRoot(o.records), Signer: p.issuer.URL("k")}
 	if byOperator {
 		e.Signer, e.Base = operator.URL("st"), registry.EpochBase{Sequence: p.last.Sequence, IssuedAt: p.last.IssuedAt, Root: p.last.Root, Signer: p.last.Signer}
 		o.baseRecords, o.baseTokens = p.lasted.records, p.lasted.tokens
