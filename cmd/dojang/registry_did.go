@@ -60,6 +60,19 @@ func (c *didCreate) Run(e *env) error {
 	return err
 }
 
+// ekuOf is what a certificate of a key says that it may do.
+func ekuOf(use registry.KeyUse) []asn1.ObjectIdentifier {
+	switch use {
+	case registry.UseAssertion:
+		return []asn1.ObjectIdentifier{ekuDocumentSigner}
+	case registry.UseStatus:
+		return []asn1.ObjectIdentifier{keys.EKUStatusSigner}
+	case registry.UseAuthentication:
+		return []asn1.ObjectIdentifier{ekuReader}
+	}
+	return nil
+}
+
 // found makes the organisation, or opens what is in the folder.
 func (c *didCreate) found(n network) (*organisation, error) {
 	f := founding{network: n, name: filepath.Base(c.Dir), display: c.Name, use: registry.KeyUse(c.Use), host: c.Host}
@@ -69,14 +82,7 @@ func (c *didCreate) found(n network) (*organisation, error) {
 	if f.display == "" {
 		f.display = f.name
 	}
-	switch f.use {
-	case registry.UseAssertion:
-		f.eku = []asn1.ObjectIdentifier{ekuDocumentSigner}
-	case registry.UseStatus:
-		f.eku = []asn1.ObjectIdentifier{keys.EKUStatusSigner}
-	case registry.UseAuthentication:
-		f.eku = []asn1.ObjectIdentifier{ekuReader}
-	}
+	f.eku = ekuOf(f.use)
 	if c.Status != "" {
 		f.services = []registry.Service{{ID: "status", Type: "StatusListPublisher", Endpoint: c.Status}}
 	}

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -173,14 +175,85 @@ func (c *didAddKey) Run(e *env) error {
 	if first, _, _ := strings.Cut(c.ID, "-"); first == "root" || slices.Contains(series, first) || strings.ToLower(c.ID) != c.ID {
 		return errors.New("a key is named in small letters, and not like the keys that control the identifier")
 	}
-	return c.byOperationKey(e, func(o *controller) (registry.Body, error) {
-		signer, err := keys.OpenOrCreate(o.store, o.name+"."+c.ID, keys.ES256)
-		if err != nil {
+	var o *controller
+	var signer keys.Signer
+	err := c.byOperationKey(e, func(own *controller) (registry.Body, error) {
+		var err error
+		o = own
+		if signer, err = keys.OpenOrCreate(o.store, o.name+"."+c.ID, keys.ES256); err != nil {
 			return nil, fmt.Errorf("key %s: %w", c.ID, err)
 		}
 		public, err := registry.NewPublicKey(signer.Public().Crypto())
 		return &registry.UpdateBody{Keys: []registry.NewKey{{ID: c.ID, Use: registry.KeyUse(c.Use), Key: public}}}, err
 	})
+	if err != nil {
+		return err
+	}
+	return c.certify(e, o, signer.Public())
+}
+
+// certify issues the key's certificate like that of the first key: x5c of what it signs, under the root that the accreditation
+// records. Without the root's key, which may lie elsewhere, it says what is missing.
+func (c *didAddKey) certify(e *env, o *controller, key *keys.PublicKey) error {
+	file := filepath.Join(c.Dir, o.name+"-"+c.ID+"-leaf.pem")
+	root, err := readCertificate(filepath.Join(c.Dir, o.name+"-root.pem"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // it has no certificates
+	}
+	if err != nil {
+		return err
+	}
+	first, err := readCertificate(filepath.Join(c.Dir, o.name+"-leaf.pem"))
+	if err != nil {
+		return err
+	}
+	signer, err := o.store.Signer(o.name + ".root")
+	if errors.Is(err, keys.ErrNotFound) {
+		_, err = fmt.Fprintf(e.stderr, "dojang: the root's key is not in the folder: whoever has it issues a certificate for %s\n", o.did.URL(c.ID))
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	authority, err := keys.OpenAuthority(root, signer)
+	if err != nil {
+		return err
+	}
+	leaf := keys.LeafConfig{CommonName: first.Subject.CommonName, URI: string(o.did), DNS: first.DNSNames, Key: key,
+		NotBefore: time.Now().UTC().Truncate(time.Hour), EKU: ekuOf(registry.KeyUse(c.Use))}
+	if len(first.Subject.Organization) > 0 {
+		leaf.Organization = first.Subject.Organization[0]
+	}
+	if leaf.NotAfter = leaf.NotBefore.AddDate(4, 0, 0); leaf.NotAfter.After(root.NotAfter) {
+		leaf.NotAfter = root.NotAfter
+	}
+	der, err := authority.Issue(leaf)
+	if err == nil {
+		err = writeFile(file, keys.WritePEM(der))
+	}
+	if err != nil {
+		return fmt.Errorf("certificate of %s: %w", o.did.URL(c.ID), err)
+	}
+	if c.JSON {
+		return e.print(map[string]any{"certificate": file})
+	}
+	_, err = fmt.Fprintln(e.stdout, file)
+	return err
+}
+
+func readCertificate(file string) (*x509.Certificate, error) {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	all, err := keys.ReadPEM(raw)
+	if err == nil && len(all) != 1 {
+		err = errors.New("one certificate is expected")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", file, err)
+	}
+	return all[0], nil
 }
 
 type didService struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,10 +10,12 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/dojang-id/dojang/internal/keys"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/registrytest"
 )
@@ -356,7 +359,11 @@ func TestIdentifierLife(t *testing.T) {
 			t.Fatalf("%s: %s", command, text)
 		}
 	}
-	does("add-key sign-2 --use assertion")
+	n++
+	if text := s.run("dojang registry did add-key net/1 net/gaon sign-2 --use assertion"); !strings.HasPrefix(text, did+": version 1\n") || !strings.HasSuffix(text, "net/gaon/gaon-sign-2-leaf.pem\n") {
+		t.Fatal(text)
+	}
+	s.certified(did)
 	does("service status StatusListPublisher http://127.0.0.1:1/status")
 	s.resolves(did)
 	does("rotate")
@@ -386,6 +393,34 @@ dojang registry proposals net/1 1 --wait`); !strings.Contains(text, "give "+did+
 	s.refused("dojang registry did rotate net/1 net/gaon", "1", "the identifier is deactivated")
 	if text := s.run(fmt.Sprintf("dojang registry evidence net/1 net/gaon.cbor --did %s --key assertion-1 --key sign-2", did)); !strings.Contains(text, "retired in block") || !strings.Contains(text, "compromised from") {
 		t.Error(text)
+	}
+}
+
+// certified: the further key has a certificate under the same root, for the same DID and host, and the first one's is another.
+func (s *operatorShell) certified(did string) {
+	s.t.Helper()
+	dir := filepath.Join(s.dir, "net", "gaon")
+	var certs [3]*x509.Certificate
+	for i, name := range []string{"root", "leaf", "sign-2-leaf"} {
+		var err error
+		if certs[i], err = readCertificate(filepath.Join(dir, "gaon-"+name+".pem")); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	key, err := keys.VerifyChain([][]byte{certs[2].Raw}, keys.ChainPolicy{Roots: certs[:1], Now: time.Now(), EKU: ekuOf(registry.UseAssertion)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	first, err := keys.NewPublicKey(certs[1].PublicKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	second, err := keys.NewPublicKey(certs[2].PublicKey)
+	if err != nil || second.Equal(first) || key == nil {
+		s.t.Error("not a certificate of another key", err)
+	}
+	if len(certs[2].URIs) != 1 || certs[2].URIs[0].String() != did || !slices.Equal(certs[2].DNSNames, certs[1].DNSNames) || certs[2].Subject.String() != certs[1].Subject.String() {
+		s.t.Errorf("%v %v %v", certs[2].URIs, certs[2].DNSNames, certs[2].Subject)
 	}
 }
 
