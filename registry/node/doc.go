@@ -43,6 +43,9 @@
 //	                        byte the one whose SHA-256 the record names. <list> is the last segment of the record's uri,
 //	                        uri = <status host>/<issuer DID id>/<list>
 //
+// Only of a DID that has, or had, an accreditation: anybody may have a DID and write epochs, and would fill every node's disk. Lists of
+// one that is accredited later are fetched with its next epoch.
+//
 // Only tokens whose digest is not stored yet are asked for. Until all of them are there, the old epoch is served. The
 // publisher must answer with the new epoch before it submits the epoch's operation, and with the old one no longer
 // than it takes the nodes to see the new. Limits: 1 MiB of records, 4 MiB a token.

@@ -258,8 +258,19 @@ func (r *running) heightOf(d registry.DID, v Version) (uint64, error) {
 	return 0, nil
 }
 
-// StatusEpoch is the newest epoch of an issuer, without proof.
+// statusEpoch is the newest epoch of an issuer whose lists are fetched, without proof. Anybody may have a DID and write epochs:
+// the lists of one that was never accredited would only fill every node's disk, and are registry.ErrNotFound.
 func (r *running) statusEpoch(d registry.DID) (registry.StatusEpoch, error) {
+	accredited := false
+	if err := r.machine.Iterate([]byte("d/"+d.ID()+"/accr/"), func([]byte, []byte) bool {
+		accredited = true
+		return false
+	}); err != nil {
+		return registry.StatusEpoch{}, err
+	}
+	if !accredited {
+		return registry.StatusEpoch{}, registry.ErrNotFound
+	}
 	fact, _, err := r.machine.Status(d)
 	if err != nil {
 		return registry.StatusEpoch{}, err

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"crypto/ed25519"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/dojang-id/dojang/internal/httpd"
 	"github.com/dojang-id/dojang/registry"
+	"github.com/dojang-id/dojang/registry/chain"
 	"github.com/dojang-id/dojang/registry/node"
 	"github.com/dojang-id/dojang/registry/registrytest"
 	"github.com/dojang-id/dojang/registry/web"
@@ -40,6 +42,9 @@ func TestListsFromPeers(t *testing.T) {
 	p := newPublisher(t)
 	metrics := make([]*httpd.Metrics, 4)
 	l, err := node.NewLocalnet(node.LocalnetConfig{Dir: t.TempDir(), Validators: 4, Heartbeat: 300 * time.Millisecond, Fetch: fetchVia("https://issuer.example", p.URL), // of a network of four no service is plain http
+		Genesis: func(g *chain.Genesis) {
+			g.Governance = &chain.GenesisGovernance{Direct: true, Voting: 3600}
+		},
 		Each: func(i int, cfg *node.Config) {
 			metrics[i] = httpd.NewMetrics()
 			cfg.Metrics = metrics[i].Registry()
@@ -71,9 +76,9 @@ func TestListsFromPeers(t *testing.T) {
 		Services: []registry.Service{{ID: "lists", Type: "StatusListPublisher", Endpoint: "https://issuer.example/lists"}}}}
 	did, err := o.CreatedDID()
 	must(t, err)
-	submit := func(n *node.Node, o registry.Operation, k registry.SigningKey) {
+	submit := func(n *node.Node, o registry.Operation, k ...registry.SigningKey) {
 		t.Helper()
-		raw, err := o.Sign(k)
+		raw, err := o.Sign(k...)
 		must(t, err)
 		out, err := n.Submit(ctx, raw)
 		must(t, err)
@@ -82,6 +87,14 @@ func TestListsFromPeers(t *testing.T) {
 		}
 	}
 	submit(l.Nodes[0], o, op)
+	var members []registry.SigningKey
+	for id, private := range l.Governance {
+		public, err := registry.NewPublicKey(private.Public())
+		must(t, err)
+		members = append(members, registry.SigningKey{Role: registry.RoleMember(id), Public: public, Signer: edSigner(private)})
+	}
+	submit(l.Nodes[0], registry.Operation{Network: "local", ChainID: l.Nodes[0].ChainID(), DID: did,
+		Body: &registry.AccreditBody{Type: vct, N: 1, Basis: []string{"law"}, From: 1}}, members...)
 	must(t, l.Nodes[3].Stop(ctx)) // away
 	uri := statusURL + "/" + did.ID() + "/3"
 	root := p.publish(t, uri, "token")
@@ -125,7 +138,7 @@ func TestListsFromPeers(t *testing.T) {
 		raw, err := io.ReadAll(res.Body)
 		must(t, err)
 		for _, want := range []string{"dojang_registry_height ", `dojang_registry_state{state="ok"} 1`, "dojang_registry_peers ", "dojang_registry_validators 4",
-			`dojang_registry_operations_total{code="ok"} 2`, "dojang_registry_status_conflicts_total 0", "dojang_registry_mempool_transactions 0"} {
+			`dojang_registry_operations_total{code="ok"} 3`, "dojang_registry_status_conflicts_total 0", "dojang_registry_mempool_transactions 0"} {
 			if !strings.Contains(string(raw), want) {
 				t.Errorf("no %q", want)
 			}
@@ -134,6 +147,12 @@ func TestListsFromPeers(t *testing.T) {
 			t.Errorf("metrics on the public listener: %v", err)
 		}
 	})
+}
+
+type edSigner ed25519.PrivateKey
+
+func (s edSigner) Sign(message []byte) ([]byte, error) {
+	return ed25519.Sign(ed25519.PrivateKey(s), message), nil
 }
 
 func must(t *testing.T, err error) {

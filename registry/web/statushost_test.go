@@ -124,9 +124,17 @@ func TestStatusLists(t *testing.T) {
 	c := r.CreateDID(t, []registry.NewKey{{ID: "issue-1", Use: registry.UseAssertion, Key: key.Public}},
 		[]registry.Service{{ID: "lists", Type: "StatusListPublisher", Endpoint: p.URL + "/lists"}})
 	key.Role = c.DID.URL("issue-1")
+	r.Accredit(t, c.DID, vct, registry.AccreditBody{})
 	uri := r.StatusURL + "/" + c.DID.ID() + "/3"
 	jwt := func(text string) string { return p.token(t, uri, node.StatusJWT, text) }
 	cwt := func(text string) string { return p.token(t, uri, node.StatusCWT, text) }
+	stranger := newPublisher(t) // anybody may have a DID and write epochs
+	own := registrytest.NewKey(t, "")
+	s := r.CreateDID(t, []registry.NewKey{{ID: "issue-1", Use: registry.UseAssertion, Key: own.Public}},
+		[]registry.Service{{ID: "lists", Type: "StatusListPublisher", Endpoint: stranger.URL + "/lists"}})
+	own.Role = s.DID.URL("issue-1")
+	r.Epoch(t, registry.StatusEpoch{Issuer: s.DID, Sequence: 1, IssuedAt: time.Now(), NextUpdate: time.Now().Add(time.Hour),
+		Root: stranger.publish(t, r.StatusURL+"/"+s.DID.ID()+"/3", "much")}, own)
 	issued := time.Now().Add(-time.Minute)
 	anchor := func(sequence uint64, root [32]byte) {
 		r.Epoch(t, registry.StatusEpoch{Issuer: c.DID, Sequence: sequence, IssuedAt: issued.Add(time.Duration(sequence) * time.Second), NextUpdate: time.Now().Add(time.Hour), Root: root}, key)
@@ -134,6 +142,13 @@ func TestStatusLists(t *testing.T) {
 	anchor(1, p.publish(t, uri, "1"))
 	eventually(t, "the list is served", func() bool { return get(t, uri, "").status == 200 })
 
+	t.Run("nobody is asked for lists who was never accredited", func(t *testing.T) {
+		stranger.mu.Lock()
+		defer stranger.mu.Unlock()
+		if _, ok := r.Node.Statuses().Epoch(s.DID); ok || stranger.asked != 0 {
+			t.Errorf("asked %d times", stranger.asked)
+		}
+	})
 	t.Run("by Accept, with what caches need", func(t *testing.T) {
 		for _, tt := range []struct {
 			name, accept string
