@@ -42,11 +42,13 @@ type DeskConfig struct {
 	// Network and TrustedHeight go into dojang_evidence. Network "": no Evidence is asked for; TrustedHeight nil: 0.
 	Network       string
 	TrustedHeight func() uint64
-	Now           func() time.Time  // default time.Now
-	Random        io.Reader         // default crypto/rand
-	Step          func(name string) // kill tests; nil: nothing
-	ResultTTL     time.Duration     // of claims after the end, default 1 h
-	Retention     time.Duration     // of rows after the end, default 30 days
+	// Alone: no other process writes to Store, so what this desk remembers as pending is. The zero value asks the Store.
+	Alone     bool
+	Now       func() time.Time  // default time.Now
+	Random    io.Reader         // default crypto/rand
+	Step      func(name string) // kill tests; nil: nothing
+	ResultTTL time.Duration     // of claims after the end, default 1 h
+	Retention time.Duration     // of rows after the end, default 30 days
 }
 
 // The lives of a request (DOMAIN 4.5, THREATS D34).

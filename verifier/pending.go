@@ -15,8 +15,9 @@ type Name struct{ Tenant, ID string }
 // decides nothing: that a transaction is still open is decided by the Store's compare-and-set. All of it may be lost.
 type pending struct {
 	mu        sync.Mutex
-	opened    map[[32]byte]opened // by StateHash: those that this desk made itself
-	retrieved map[Name]bool       // fetched by a wallet, not yet written down
+	opened    map[[32]byte]opened   // by StateHash: those that this desk made itself
+	handles   map[[32]byte][32]byte // Handle -> StateHash of the same
+	retrieved map[Name]bool         // fetched by a wallet, not yet written down
 }
 
 // opened is a transaction with its secret in the clear.
@@ -30,7 +31,7 @@ type opened struct {
 const maxPending = 8192
 
 func newPending() *pending {
-	return &pending{opened: map[[32]byte]opened{}, retrieved: map[Name]bool{}}
+	return &pending{opened: map[[32]byte]opened{}, handles: map[[32]byte][32]byte{}, retrieved: map[Name]bool{}}
 }
 
 func (p *pending) put(o opened) {
@@ -38,6 +39,7 @@ func (p *pending) put(o opened) {
 	defer p.mu.Unlock()
 	if len(p.opened) < maxPending {
 		p.opened[o.t.StateHash] = o
+		p.handles[o.t.Handle] = o.t.StateHash
 	}
 }
 
@@ -48,11 +50,21 @@ func (p *pending) get(tenant string, state [32]byte) (opened, bool) {
 	return o, ok && o.t.Tenant == tenant
 }
 
+// byHandle finds what get finds by state.
+func (p *pending) byHandle(tenant string, handle [32]byte) (opened, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	state, ok := p.handles[handle]
+	o := p.opened[state]
+	return o, ok && o.t.Tenant == tenant
+}
+
 // drop forgets a transaction that has ended.
 func (p *pending) drop(t Transaction) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.opened, t.StateHash)
+	delete(p.handles, t.Handle)
 	delete(p.retrieved, Name{t.Tenant, t.ID})
 }
 
@@ -63,6 +75,7 @@ func (p *pending) sweep(now time.Time) []Name {
 	for state, o := range p.opened {
 		if !now.Before(o.t.ExpiresAt) {
 			delete(p.opened, state)
+			delete(p.handles, o.t.Handle)
 		}
 	}
 	names := make([]Name, 0, len(p.retrieved))

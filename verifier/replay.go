@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -33,7 +32,7 @@ func (d *Desk) seenBefore(ctx context.Context, t Transaction, s Submission) (boo
 			if !ok {
 				continue
 			}
-			state := sha256.Sum256([]byte(d.seal.stateOf(t.Tenant, nonce)))
+			state := nameKey(d.seal.stateOf(t.Tenant, nonce))
 			other, err := d.cfg.Store.Find(ctx, Lookup{Tenant: t.Tenant, By: ByState, Hash: state})
 			if errors.Is(err, ErrNotFound) {
 				continue

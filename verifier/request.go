@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
@@ -125,15 +124,14 @@ func (d *Desk) draft(c *client, p *Policy, in RequestInput, now time.Time) (Tran
 // the request_uri; state and request_uri differ, because URLs end up in logs. The state is a MAC of the nonce: so the
 // transaction of a nonce is found again without a second index (see seenBefore).
 func (d *Desk) drawSecret(t Transaction) (handle string, o opened, err error) {
-	var random [48]byte
-	if _, err := io.ReadFull(d.cfg.Random, random[:]); err != nil {
-		return "", opened{}, fmt.Errorf("draw names: %w", err)
+	drawn, err := names(3, d.cfg.Random, t.CreatedAt)
+	if err != nil {
+		return "", opened{}, err
 	}
-	name := func(i int) string { return base64.RawURLEncoding.EncodeToString(random[16*i : 16*(i+1)]) }
-	t.ID, handle = name(0), name(1)
-	s := secret{Nonce: name(2)}
+	t.ID, handle = drawn[0], drawn[1]
+	s := secret{Nonce: drawn[2]}
 	s.State = d.seal.stateOf(t.Tenant, s.Nonce)
-	t.Handle, t.StateHash = sha256.Sum256([]byte(handle)), sha256.Sum256([]byte(s.State))
+	t.Handle, t.StateHash = nameKey(handle), nameKey(s.State)
 	if t.ResponseMode == oid4vp.ModeDirectPostJWT {
 		if o.key, err = keys.NewEphemeral(kidOf(t.StateHash)); err != nil {
 			return "", opened{}, fmt.Errorf("make encryption key: %w", err)
@@ -153,7 +151,7 @@ func (d *Desk) drawSecret(t Transaction) (handle string, o opened, err error) {
 	return handle, o, nil
 }
 
-// kidOf names a transaction's encryption key: the hash of its state, so that an encrypted answer finds its transaction
+// kidOf names a transaction's encryption key: the stored key of its state, so that an encrypted answer finds its transaction
 // by the same column as a plain one.
 func kidOf(stateHash [32]byte) string { return base64.RawURLEncoding.EncodeToString(stateHash[:]) }
 

@@ -2,7 +2,6 @@ package verifier
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -20,27 +19,46 @@ func (d *Desk) Retrieve(ctx context.Context, tenant, handle, walletNonce string)
 	if err != nil {
 		return "", err
 	}
-	t, err := d.cfg.Store.Find(ctx, Lookup{Tenant: tenant, By: ByHandle, Hash: sha256.Sum256([]byte(handle))})
+	o, err := d.asked(ctx, tenant, handle)
 	if err != nil {
 		return "", err
 	}
-	p, err := d.pending(t)
+	p, err := d.pending(o.t)
 	if err != nil {
 		return "", err
-	}
-	o, err := d.open(t)
-	if err != nil {
-		return "", fmt.Errorf("open transaction: %w", err)
 	}
 	object, err := d.requestObject(c, p, o, walletNonce)
 	if err != nil {
 		return "", err
 	}
-	if err := d.fetched(ctx, t); err != nil {
+	if err := d.fetched(ctx, o.t); err != nil {
 		return "", fmt.Errorf("record retrieval: %w", err)
 	}
 	d.cfg.Step("retrieved")
 	return object, nil
+}
+
+// asked finds the transaction of a request_uri. What this desk opened and has not ended is still pending, as far as no other
+// process could have ended it.
+func (d *Desk) asked(ctx context.Context, tenant, handle string) (opened, error) {
+	key := nameKey(handle)
+	if d.cfg.Alone {
+		if o, ok := d.under.byHandle(tenant, key); ok {
+			return o, nil
+		}
+	}
+	t, err := d.cfg.Store.Find(ctx, Lookup{Tenant: tenant, By: ByHandle, Hash: key})
+	if err != nil {
+		return opened{}, err
+	}
+	if !t.State.Pending() { // its secret is of no use any more
+		return opened{t: t}, nil
+	}
+	o, err := d.open(t)
+	if err != nil {
+		return opened{}, fmt.Errorf("open transaction: %w", err)
+	}
+	return o, nil
 }
 
 // pending finds the policy under which an open transaction is answered. A policy whose text changed since the request

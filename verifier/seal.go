@@ -43,9 +43,14 @@ func (s *sealer) open(at place, sealed []byte) ([]byte, error) {
 	return s.values.Open(at.String(), sealed)
 }
 
-// stateOf is the state of the request that has this nonce: 128 bits that nobody else can tell from random ones.
+// stateOf is the state of the request that has this nonce: its time, and 128 bits that nobody else can tell from random
+// ones. Nonces from before names had a time have states without one.
 func (s *sealer) stateOf(tenant, nonce string) string {
 	m := hmac.New(sha256.New, s.states)
 	m.Write([]byte(tenant + "\x00" + nonce))
-	return base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
+	state := base64.RawURLEncoding.EncodeToString(m.Sum(nil)[:16])
+	if len(nonce) != base64.RawURLEncoding.EncodedLen(nameLen) {
+		return state
+	}
+	return nonce[:8] + state // six bytes are eight characters
 }

@@ -66,7 +66,7 @@ func (d *Desk) Submit(ctx context.Context, tenant, body string) (PostAnswer, err
 // named finds the transaction that an answer speaks of: by its state, or by the key that it is encrypted to.
 func (d *Desk) named(ctx context.Context, tenant string, form oauth.Form) (Transaction, error) {
 	state, kid := oid4vp.StateOf(form)
-	look := Lookup{Tenant: tenant, By: ByState, Hash: sha256.Sum256([]byte(state))}
+	look := Lookup{Tenant: tenant, By: ByState, Hash: nameKey(state)}
 	if kid != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(kid)
 		if err != nil || len(raw) != len(look.Hash) {

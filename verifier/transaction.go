@@ -45,9 +45,9 @@ var (
 // A Transaction is one row. Secrets (state, nonce, private keys) and claims are sealed before a Store sees them.
 type Transaction struct {
 	Tenant       string
-	ID           string   // for the company: 128 bits, base64url
-	Handle       [32]byte // SHA-256 of the name in request_uri
-	StateHash    [32]byte // SHA-256 of the response's state; its first half names the encryption key (kid)
+	ID           string   // for the company: a time and 128 bits, base64url
+	Handle       [32]byte // of the name in request_uri: its time, and 208 bits of its SHA-256
+	StateHash    [32]byte // the same of the response's state; it names the encryption key (kid)
 	State        State
 	Policy       string
 	PolicyDigest [32]byte

@@ -109,7 +109,7 @@ func (eco *ecosystem) desk(ctx context.Context, v *verifier.Verifier, tracker *l
 		return nil, nil, err
 	}
 	desk, err := verifier.NewDesk(verifier.DeskConfig{
-		Verifier: v, Store: st, Policies: policies, SealKey: secret, Network: demoNetwork.name,
+		Verifier: v, Store: st, Alone: !db.Postgres(), Policies: policies, SealKey: secret, Network: demoNetwork.name,
 		TrustedHeight: func() uint64 { return tracker.Trust().Height }, Now: eco.clock.Now, Step: failpoint(),
 		Clients: []verifier.Client{{
 			Tenant: eco.company.name, BaseURL: local(eco.ports.Verifier), Name: map[string]string{"ko": "별마루 편의점", "en": "Byeolmaru Store"},
