@@ -37,6 +37,7 @@ type application struct {
 	onOutdated     func(err error)     // the block needs rules that this release does not know: the engine stops at it
 	onHeader       func(height uint64) // a header is decided and stored; states below it are provable
 	onCommit       func(height uint64, changed bool)
+	step           func(name string, height int64) // may be nil
 
 	refused refusedWaiting
 
@@ -101,6 +102,7 @@ func (a *application) recheckTx(tx []byte) *abci.ResponseCheckTx {
 func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	// The engine stores a block with its votes before it hands it over, so header h is there and proves state h-1.
 	a.onHeader(uint64(req.Height))
+	a.at("stored", req.Height)
 	block := a.block(req.Height, req.Time, req.Hash, req.Txs)
 	block.Misbehaviours = misbehaviours(req.Misbehavior)
 	results, hash, err := a.machine.Execute(block)
@@ -127,7 +129,14 @@ func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalize
 	}
 	a.pending = !slices.Equal(hash, a.appHash)
 	a.appHash = hash
+	a.at("executed", req.Height)
 	return out, nil
+}
+
+func (a *application) at(step string, height int64) {
+	if a.step != nil {
+		a.step(step, height)
+	}
 }
 
 // block is what the state machine must know of a block. Its point comes from the stored header: what the engine hands over
@@ -159,6 +168,7 @@ func (a *application) Commit(context.Context, *abci.RequestCommit) (*abci.Respon
 		return nil, fmt.Errorf("commit: %w", err)
 	}
 	a.onCommit(a.machine.Info().Height, a.pending)
+	a.at("committed", int64(a.machine.Info().Height))
 	return &abci.ResponseCommit{RetainHeight: int64(a.retain(a.machine.Info().Height))}, nil
 }
 

@@ -45,9 +45,13 @@ func nodeChild(t *testing.T, home string, lasts time.Duration, tool ...string) [
 	defer out.end.Stop()
 	cmd.Stdout = &out
 	_ = cmd.Run() // it ends by the kill, or by the fault
-	var acks [][]byte
-	lines := strings.Split(out.String(), "\n")
-	for _, line := range lines[:max(0, len(lines)-1)] { // the last one may be cut by the kill
+	return acknowledgedIn(out.String())
+}
+
+// acknowledgedIn are the hashes in the output of a child that was killed.
+func acknowledgedIn(out string) (acks [][]byte) {
+	lines := strings.Split(out, "\n")
+	for _, line := range lines[:len(lines)-1] { // the last one may be cut by the kill
 		if text, ok := strings.CutPrefix(line, "ack "); ok {
 			if hash, err := hex.DecodeString(text); err == nil && len(hash) == len(registry.Hash{}) {
 				acks = append(acks, hash)

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type engineConfig struct {
 	Listen    string   // host:port of the peer protocol; port 0 picks one
 	Peers     []string // id@host:port, dialled and kept
 	Heartbeat time.Duration
+	Alone     bool // no other node may connect
 	// DoubleSignBlocks refuses a start when one of that many newest blocks carries our signature: another copy of the
 	// key may be running. Useless where we alone make the blocks.
 	DoubleSignBlocks int64
@@ -122,10 +124,23 @@ func openEngine(c engineConfig) (*engine, error) {
 		return nil, errors.Join(err, e.dbs.close())
 	}
 	e.states = sm.NewStore(stateDB, sm.StoreOptions{DiscardABCIResponses: true})
-	if err := checkSignState(node, c.Signer); err != nil {
+	if err := errors.Join(checkSignState(node, c.Signer), e.mendLog(c)); err != nil {
 		return nil, errors.Join(err, e.dbs.close())
 	}
 	return e, nil
+}
+
+// mendLog prepares the log for what the stores and the sign state say.
+func (e *engine) mendLog(c engineConfig) error {
+	state, err := e.states.Load()
+	if err != nil {
+		return fmt.Errorf("load engine state: %w", err)
+	}
+	cfg := mendConfig{Dir: filepath.Dir(c.settings().Consensus.WalFile()), Height: state.LastBlockHeight + 1, Alone: c.Alone, Log: c.Logger}
+	if set := state.Validators; set.Size() == 1 && bytes.Equal(set.Validators[0].Address, c.Signer.GetAddress()) {
+		cfg.Only = c.Signer
+	}
+	return mendLog(cfg)
 }
 
 // ErrDamaged: the stores contradict each other or the genesis, so that going on could fork the chain. Fsck says where; the

@@ -12,8 +12,10 @@ import (
 
 	"crypto/x509"
 
+	"github.com/cometbft/cometbft/crypto"
 	cmted25519 "github.com/cometbft/cometbft/crypto/ed25519"
 	cmtjson "github.com/cometbft/cometbft/libs/json"
+	"github.com/cometbft/cometbft/libs/protoio"
 	"github.com/cometbft/cometbft/p2p"
 	"github.com/cometbft/cometbft/privval"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
@@ -105,8 +107,29 @@ func loadSigner(home string, create bool) (*privval.FilePV, error) {
 	if err := cmtjson.Unmarshal(stateJSON, &path); err != nil {
 		return nil, errors.New("validator sign state: malformed file")
 	}
+	if !signStateHolds(&path, key.PrivKey.PubKey()) {
+		return nil, errors.New("validator sign state: its parts contradict each other or the key")
+	}
 	pv.LastSignState = path
 	return pv, nil
+}
+
+// signStateHolds reports whether the last thing that was signed is what the state says it was: a number that a disk has changed
+// would let the validator sign a second time.
+func signStateHolds(s *privval.FilePVLastSignState, key crypto.PubKey) bool {
+	if s.Height == 0 {
+		return s.Round == 0 && s.Step == 0 && len(s.SignBytes) == 0 && len(s.Signature) == 0
+	}
+	if !key.VerifySignature(s.SignBytes, s.Signature) {
+		return false
+	}
+	if s.Step == signedProposal {
+		var p cmtproto.CanonicalProposal
+		return protoio.UnmarshalDelimited(s.SignBytes, &p) == nil && p.Type == cmtproto.ProposalType && p.Height == s.Height && p.Round == int64(s.Round)
+	}
+	want := map[int8]cmtproto.SignedMsgType{signedPrevote: cmtproto.PrevoteType, signedPrecommit: cmtproto.PrecommitType}[s.Step]
+	var v cmtproto.CanonicalVote
+	return want != 0 && protoio.UnmarshalDelimited(s.SignBytes, &v) == nil && v.Type == want && v.Height == s.Height && v.Round == int64(s.Round)
 }
 
 func newSponsor(home string) (ed25519.PrivateKey, error) {
@@ -158,10 +181,18 @@ func (s durableSigner) SignVote(chainID string, vote *cmtproto.Vote) error {
 	return syncDir(s.dir)
 }
 
-// SignProposal implements types.PrivValidator.
+// errSignedBefore: the last end came between the signature of a proposal and the log; the round goes on without one.
+var errSignedBefore = errors.New("a proposal of this round, of another time, is signed already")
+
+// SignProposal implements types.PrivValidator. For what differs in its time alone the library gives the old signature with the
+// old time, of which the engine takes only the signature: its own peers would refuse it.
 func (s durableSigner) SignProposal(chainID string, proposal *cmtproto.Proposal) error {
+	at := proposal.Timestamp
 	if err := s.FilePV.SignProposal(chainID, proposal); err != nil {
 		return err
+	}
+	if !proposal.Timestamp.Equal(at) {
+		return errSignedBefore
 	}
 	return syncDir(s.dir)
 }

@@ -29,7 +29,7 @@ func TestKillChild(t *testing.T) {
 		t.Log("runs only as a child of TestKill")
 		return
 	}
-	n, err := New(Config{Home: home})
+	n, err := New(childConfig(home))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	cmtlog "github.com/cometbft/cometbft/libs/log"
@@ -25,6 +27,13 @@ func (l engineLog) Error(msg string, keyvals ...any) {
 	if strings.Contains(msg, "as transport is closed") || strings.HasPrefix(msg, "Error closing") || strings.HasPrefix(msg, "Error stopping") ||
 		msg == "error while stopping peer" || strings.HasSuffix(msg, "switch is not running") {
 		level = slog.LevelDebug
+	}
+	// The sign state forbids to say a second thing in a step: so it should, after an end in the middle of a round.
+	if strings.Contains(msg, "failed signing") && slices.ContainsFunc(keyvals, func(v any) bool {
+		err, ok := v.(error)
+		return ok && (strings.Contains(err.Error(), "regression") || strings.Contains(err.Error(), "conflicting data") || errors.Is(err, errSignedBefore))
+	}) {
+		level = slog.LevelWarn
 	}
 	if msg == "Stopping peer for error" { // it went away: the health and the metrics show it
 		level = slog.LevelInfo

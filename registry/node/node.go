@@ -66,6 +66,8 @@ type Config struct {
 	engineP2P bool // the engine's own intervals, for comparison
 	// wrapSigner stands between the engine and the validator's key, in tests; nil: nothing.
 	wrapSigner func(types.PrivValidator) types.PrivValidator
+	// step is told where the application is with a block, in tests; nil: nobody.
+	step func(name string, height int64)
 }
 
 // A Node is one node of the chain. Safe for concurrent use; Start and Stop may alternate.
@@ -240,7 +242,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return errors.Join(err, stores.close(), machine.Close(), lists.close())
 	}
 	n.statuses.archiveTo(lists, r.accredited)
-	app := &application{machine: machine, genesis: n.chain, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: n.outdated, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	app := &application{machine: machine, genesis: n.chain, step: n.cfg.step, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: n.outdated, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onDropped:  r.dropped,
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },
@@ -263,7 +265,7 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	n.beat(r)
 	r.engine, err = openEngine(engineConfig{Home: n.cfg.Home, Stores: stores, App: app, Genesis: n.genesis, Signer: signer, NodeKey: n.peer,
-		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, WrapSigner: n.cfg.wrapSigner, Logger: n.cfg.Logger})
+		Listen: n.cfg.Listen, Peers: n.cfg.Peers, Heartbeat: n.Heartbeat(), Alone: n.alone(), DoubleSignBlocks: n.cfg.DoubleSignBlocks, DefaultP2P: n.cfg.engineP2P, WrapSigner: n.cfg.wrapSigner, Logger: n.cfg.Logger})
 	if err == nil {
 		n.beat(r) // blocks that the state lacked have been executed
 		r.newest.Store(uint64(max(0, r.engine.node.BlockStore().Height())))
@@ -296,6 +298,11 @@ func (n *Node) Start(ctx context.Context) error {
 	n.run.Store(r)
 	n.follow(r)
 	return nil
+}
+
+// alone reports whether no other node may connect.
+func (n *Node) alone() bool {
+	return len(n.cfg.Peers) == 0 && len(n.cfg.Allowed) == 0 && n.cfg.Allow == nil
 }
 
 // Stop ends the node and closes its stores; callers that wait for outcomes get ErrStopped. Start may follow.

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,20 +11,6 @@ import (
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
 )
-
-// crashed is the home of a node that ended by SIGKILL under load, and what it had acknowledged.
-func crashed(t *testing.T) (home string, acknowledged [][]byte) {
-	t.Helper()
-	l, err := NewLocalnet(LocalnetConfig{Dir: t.TempDir(), Validators: 1, Heartbeat: 200 * time.Millisecond})
-	if err != nil {
-		t.Fatal(err)
-	}
-	home = l.Nodes[0].cfg.Home
-	if acknowledged = killed(t, home); len(acknowledged) < 20 {
-		t.Fatalf("only %d operations before the kill", len(acknowledged))
-	}
-	return home, acknowledged
-}
 
 // copyHome makes a home of its own out of another.
 func copyHome(t *testing.T, from string) string {
@@ -58,7 +43,14 @@ func copyHome(t *testing.T, from string) string {
 // acknowledged, on the history that it had.
 func startOrRefuse(t *testing.T, home string, acknowledged [][]byte) (refused error) {
 	t.Helper()
-	n, err := New(Config{Home: home})
+	return startAgain(t, Config{Home: home}, acknowledged)
+}
+
+// startAgain is startOrRefuse with a configuration.
+func startAgain(t *testing.T, cfg Config, acknowledged [][]byte) (refused error) {
+	t.Helper()
+	home := cfg.Home
+	n, err := New(cfg)
 	if err != nil {
 		return err
 	}
@@ -66,7 +58,7 @@ func startOrRefuse(t *testing.T, home string, acknowledged [][]byte) (refused er
 		return err
 	}
 	defer func() { _ = n.Stop(context.Background()) }()
-	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	op, _, _ := create(t, n)
 	out, err := n.Submit(ctx, op)
@@ -94,39 +86,6 @@ func startOrRefuse(t *testing.T, home string, acknowledged [][]byte) (refused er
 		t.Fatalf("diverged: %v", err)
 	}
 	return nil
-}
-
-// TestTornFiles cuts the engine's log and the sign state of a crashed node at many places.
-func TestTornFiles(t *testing.T) {
-	home, acknowledged := crashed(t)
-	for _, file := range []struct {
-		path string
-		cuts int
-	}{{filepath.Join("data", "cs.wal", "wal"), 12}, {"validator_state.json", 6}} {
-		info, err := os.Stat(filepath.Join(home, file.path))
-		if err != nil {
-			t.Fatal(err)
-		}
-		recovered, refused := 0, 0
-		for i := range file.cuts {
-			size := info.Size() * int64(i) / int64(file.cuts)
-			if i == file.cuts-1 {
-				size = info.Size() - 1 // of the last record only the last byte is missing
-			}
-			t.Run(fmt.Sprintf("H26 %s cut at %d of %d", filepath.Base(file.path), size, info.Size()), func(t *testing.T) {
-				bent := copyHome(t, home)
-				if err := os.Truncate(filepath.Join(bent, file.path), size); err != nil {
-					t.Fatal(err)
-				}
-				if err := startOrRefuse(t, bent, acknowledged); err != nil {
-					refused++
-				} else {
-					recovered++
-				}
-			})
-		}
-		t.Logf("%s: %d recovered, %d refused", file.path, recovered, refused)
-	}
 }
 
 // TestStoresOfDifferentHeights puts an older and a newer state beside the engine's stores.
