@@ -34,7 +34,7 @@ type application struct {
 	onDropped  func(tx []byte, code registry.Code) // was in the mempool, and what blocks did since forbids that it waits on
 	// onMisbehaviour is told of every proof against a validator that a block holds.
 	onMisbehaviour func(Misbehaviour)
-	onOutdated     func(err error)     // the block needs rules that this release does not know: the engine stops at it
+	onOutdated     func(err error)     // the block needs rules that this release does not know: the engine stops at it; may not return
 	onHeader       func(height uint64) // a header is decided and stored; states below it are provable
 	onCommit       func(height uint64, changed bool)
 	step           func(name string, height int64) // may be nil

@@ -242,7 +242,7 @@ func (n *Node) Start(ctx context.Context) error {
 		return errors.Join(err, stores.close(), machine.Close(), lists.close())
 	}
 	n.statuses.archiveTo(lists, r.accredited)
-	app := &application{machine: machine, genesis: n.chain, step: n.cfg.step, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: n.outdated, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
+	app := &application{machine: machine, genesis: n.chain, step: n.cfg.step, onMisbehaviour: func(m Misbehaviour) { n.misbehaved(r, m) }, onOutdated: func(err error) { n.outdated(r, err) }, retain: func(h uint64) uint64 { return r.retain(h, n.cfg.RetainBlocks) }, header: headers.LoadBlockMeta, chainID: n.chain.ChainID, peers: append(peerIDs(n.cfg.Peers), n.cfg.Allowed...), allow: n.cfg.Allow,
 		onExecuted: func(tx []byte, res chain.Result) { n.executed(r, tx, res) },
 		onDropped:  r.dropped,
 		onHeader:   func(h uint64) { r.header(h, n.cfg.Now()) },

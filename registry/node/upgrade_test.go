@@ -181,3 +181,58 @@ func TestRollingUpgrade(t *testing.T) {
 		}
 	})
 }
+
+// TestUpgradeWhileAway: a release that does not know the rules catches up to the height from which they hold, and stands there.
+func TestUpgradeWhileAway(t *testing.T) {
+	t.Parallel()
+	const next = chain.AppVersion + 1
+	var log logbook
+	l := faultnet(t, LocalnetConfig{Validators: 4, Heartbeat: 300 * time.Millisecond, Genesis: direct, Each: func(i int, cfg *Config) {
+		if i != 3 {
+			cfg.Chain.Version = next
+		}
+	}, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelError}))})
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	n, old := l.Nodes[0], l.Nodes[3]
+	op, _, _ := create(t, n)
+	from := submitOK(t, n, op)[0].Height + 10
+	if err := old.Stop(ctx); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := registry.Operation{Network: n.Network(), ChainID: n.ChainID(), Seq: 1, Body: &registry.UpgradeBody{Version: next, Height: from}}.Sign(members(t, l)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	submitOK(t, n, raw)
+	for n.run.Load().newest.Load() < from+10 {
+		op, _, _ := create(t, n)
+		submitOK(t, n, op)
+	}
+	if err := old.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("the old release stands still before it and says why", func(t *testing.T) {
+		saysStuck(t, old)
+		if h := old.run.Load().machine.Info().Height; h != from-1 {
+			t.Errorf("at height %d, the rules change at %d", h, from)
+		}
+		if !log.has("ALARM: this node cannot go on with this release") || !log.has("install a newer one") {
+			t.Error("no word of it in the log")
+		}
+		if err := old.Stop(ctx); err != nil {
+			t.Fatal(err)
+		}
+		if err := old.Start(ctx); !errors.Is(err, chain.ErrUpgrade) {
+			t.Fatalf("started: %v", err)
+		}
+	})
+	t.Run("the newer release catches up", func(t *testing.T) {
+		old.cfg.Chain.Version = next
+		if err := old.Start(ctx); err != nil {
+			t.Fatal(err)
+		}
+		op, _, _ := create(t, n)
+		agree(t, l.Nodes, submitOK(t, n, op)[0].Height+1)
+	})
+}
