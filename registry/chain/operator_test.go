@@ -76,6 +76,31 @@ func TestStatusOperator(t *testing.T) {
 	}
 	c.Must(next(9, true))
 	t.Run("the interval holds the operator up", func(t *testing.T) { refuse(t, c, a.DID, registry.CodeTooSoon, next(10, true)) })
+	t.Run("Evidence of the epoch shows both signers' keys, also one that was lost since", func(t *testing.T) {
+		signer := func(d registry.DID, kid string) registry.Key {
+			t.Helper()
+			f, err := evidence.Check(c.Evidence(chain.Query{Status: []registry.DID{a.DID}}), c.Trust(), c.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, _, err := f.Key(t.Context(), d, kid, time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return k
+		}
+		if k := signer(o.DID, "st"); k.Use != registry.UseStatus || !k.InForce(c.Now()) {
+			t.Fatalf("%+v", k)
+		}
+		if k := signer(a.DID, chaintest.AssertionID); !k.InForce(c.Now()) {
+			t.Fatalf("the base's: %+v", k)
+		}
+		retire := o.Next(&registry.CompromiseBody{ID: "st", From: c.Time.Unix() - 30})
+		c.Must(c.Op(retire, o.Op(0).As(registry.RoleOp)))
+		if k := signer(o.DID, "st"); k.CompromisedFrom.IsZero() {
+			t.Fatalf("%+v", k)
+		}
+	})
 	t.Run("not the issuer", func(t *testing.T) {
 		c.Must(next(10, false))
 		if e := shown(); e.Redated() || e.Sequence != 10 {

@@ -119,7 +119,7 @@ func (p *prover) query(q Query) {
 	}
 	for _, d := range q.Status {
 		if len(p.moments) == 0 {
-			p.key(registry.StatusFamily(d).Latest())
+			p.epoch(d)
 		} else {
 			proveHistory[registry.StatusFact](p, registry.StatusFamily(d), nil)
 		}
@@ -142,6 +142,27 @@ func (p *prover) query(q Query) {
 	}
 	for _, k := range q.Raw {
 		p.key(k)
+	}
+}
+
+// epoch proves an issuer's newest status epoch with the keys that stand behind it: a reader without network, too, sees that one was
+// compromised since, the second status operator's included.
+func (p *prover) epoch(issuer registry.DID) {
+	_, fact := proveFact[registry.StatusFact](p, registry.StatusFamily(issuer))
+	if fact == nil {
+		return
+	}
+	signers := []string{fact.Signer}
+	if fact.Base != nil {
+		signers = append(signers, issuer.URL(fact.Base.KeyID))
+	}
+	for _, s := range signers {
+		did, kid, err := registry.ParseDIDURL(s)
+		if err != nil {
+			p.err = err
+			return
+		}
+		p.keyFact(registry.KeyFamily(did, kid))
 	}
 }
 
