@@ -502,6 +502,10 @@ func TestQuery(t *testing.T) {
 	}
 	for _, bad := range []string{"", "did=did:dojang:local:Qm1", "kid=a", "did=x&kid=a", "did=did:dojang:local:Qm1&kid=", "x=1",
 		"did=did:dojang:local:Qm1&kid=a&height=0", "did=did:dojang:local:Qm1&kid=a&height=1&height=2", "did=did:dojang:local:Qm1&status=yes",
+		"did=did:dojang:local:Qm1&status=1&at=7&list=http://x/y/1", "did=did:dojang:local:Qm1&status=1&at=7&entry=1024",
+		"did=did:dojang:local:Qm1&status=1&at=7&list=http://x/y/1&entry=7", "did=did:dojang:local:Qm1&status=1&list=http://x/y/1&entry=1024",
+		"did=did:dojang:local:Qm1&kid=a&at=7&list=http://x/y/1&entry=1024", "did=did:dojang:local:Qm1&status=1&at=7&list=http://x/y/1&entry=137438953472",
+		"did=did:dojang:local:Qm1&status=1&at=7&list=a&list=b&entry=0", "did=did:dojang:local:Qm1&status=1&at=7&entry=0&list=" + strings.Repeat("a", 513),
 		"op=00", "type=urn:x:1&at=-1", "leaf=zz", "leaf=" + strings.Repeat("00", 513)} {
 		v, err := url.ParseQuery(bad)
 		must(t, err)
@@ -509,6 +513,33 @@ func TestQuery(t *testing.T) {
 			t.Errorf("%q was taken", bad)
 		}
 	}
+}
+
+// The entry is rounded before it leaves the reader.
+func TestQueryOfAnEntry(t *testing.T) {
+	q := light.Query{DID: "did:dojang:local:Qm1", Status: true, List: "https://status.example/Qm1/1", Entry: 9_999_999, Known: time.Unix(1700000007, 0).UTC()}
+	got, err := light.ParseQuery(q.Values())
+	if err != nil || got.List != q.List || got.Entry != 9_999_360 || !got.Known.Equal(q.Known) {
+		t.Fatalf("%+v %v", got, err)
+	}
+}
+
+func FuzzQuery(f *testing.F) {
+	f.Add("did=did:dojang:local:Qm1&status=1&at=7&list=http://x/y/1&entry=1024")
+	f.Add("type=urn:x:1&header=1&known=9")
+	f.Fuzz(func(t *testing.T, raw string) {
+		v, err := url.ParseQuery(raw)
+		if err != nil {
+			return
+		}
+		q, err := light.ParseQuery(v)
+		if err != nil {
+			return
+		}
+		if again, err := light.ParseQuery(q.Values()); err != nil || again.Values().Encode() != q.Values().Encode() {
+			t.Fatalf("%+v is not itself again: %+v %v", q, again, err)
+		}
+	})
 }
 
 func FuzzDecode(f *testing.F) {

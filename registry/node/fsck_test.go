@@ -2,6 +2,9 @@ package node
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -158,4 +161,88 @@ func chainRecord(t *testing.T, home string, key []byte, bend func([]byte)) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestFsckFindsForgottenEpochs: an epoch that the archive's cursor has passed is there or in the queue.
+func TestFsckFindsForgottenEpochs(t *testing.T) {
+	l := localnet(t, 1, 100*time.Millisecond)
+	n := l.Nodes[0]
+	op, key := newKey(t, registry.RoleOp), newKey(t, "")
+	o := registry.Operation{Network: n.Network(), ChainID: n.ChainID(), Body: &registry.CreateBody{Op: op.Public, Next: newKey(t, "").Public.Hash(), Recovery: newKey(t, "").Public.Hash(),
+		Keys: []registry.NewKey{{ID: "k", Use: registry.UseAssertion, Key: key.Public}}}}
+	did, err := o.CreatedDID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(o registry.Operation, key registry.SigningKey) {
+		t.Helper()
+		o.Network, o.ChainID = n.Network(), n.ChainID()
+		raw, err := o.Sign(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		submitOK(t, n, raw)
+	}
+	do(o, op)
+	key.Role = did.URL("k")
+	begin := time.Now().Add(-time.Minute).Unix()
+	epoch := func(sequence uint64) {
+		t.Helper()
+		do(registry.Operation{DID: did, Seq: sequence, Body: &registry.EpochBody{IssuedAt: begin + int64(sequence), NextUpdate: begin + 3600, Root: [32]byte{byte(sequence)}}}, key)
+	}
+	epoch(1)
+	epoch(2) // stood when it was accredited
+	member, err := registry.NewPublicKey(l.Governance["member-1"].Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(registry.Operation{DID: did, Body: &registry.AccreditBody{Type: "urn:test", N: 1, Basis: []string{"test"}, Host: "https://status.example", From: begin}},
+		registry.SigningKey{Role: registry.RoleMember("member-1"), Public: member, Signer: edSigner(l.Governance["member-1"])})
+	epoch(3)
+	epoch(4)
+	var leaves []chain.StatusLeaf
+	if err := n.run.Load().machine.ReplacedStatus(did, 0, func(l chain.StatusLeaf) bool { leaves = append(leaves, l); return true }); err != nil || len(leaves) != 3 {
+		t.Fatalf("%+v %v", leaves, err)
+	}
+	if since, err := n.run.Load().machine.AccreditedSince(did); err != nil || since <= leaves[1].Since || since >= leaves[1].Until {
+		t.Fatalf("accredited since %d: %v", since, err)
+	}
+	if _, err := n.run.Load().machine.AccreditedSince(agency); !errors.Is(err, registry.ErrNotFound) {
+		t.Fatalf("somebody else: %v", err)
+	}
+	home := n.cfg.Home
+	if err := l.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, violations int64) {
+		t.Helper()
+		if r := rows(t, home)["registry/archive"]; r.Violations != violations {
+			t.Errorf("%s: %+v", what, r)
+		}
+	}
+	change := func(f func(a *archive) error) {
+		t.Helper()
+		a, err := openArchive(filepath.Join(home, "status"), slog.New(slog.DiscardHandler))
+		if err == nil {
+			err = errors.Join(f(a), a.close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("not looked at", 0)
+	change(func(a *archive) error {
+		return a.db.SetSync(cursorKey(did), binary.BigEndian.AppendUint64(nil, leaves[2].Since+1))
+	})
+	check("forgotten", 2) // but for the one from before the accreditation
+	change(func(a *archive) error {
+		return errors.Join(a.db.SetSync(queueKey(did, leaves[1].Since), leaves[1].Root[:]), a.db.SetSync(queueKey(did, leaves[2].Since), leaves[2].Root[:]))
+	})
+	check("queued", 0)
+	change(func(a *archive) error {
+		if n := a.missing.Load(); n != 2 {
+			t.Errorf("%d are missing", n)
+		}
+		return nil
+	})
 }
