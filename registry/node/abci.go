@@ -99,6 +99,15 @@ func (a *application) recheckTx(tx []byte) *abci.ResponseCheckTx {
 	return &abci.ResponseCheckTx{Code: abciCode(r.Code), Codespace: string(r.Code), GasWanted: int64(len(r.Operations))}
 }
 
+// ProcessProposal refuses a block that no honest proposer makes: its mempool does not hold so many. Two million empty transactions go
+// into the bytes of one block, and everything that is kept of each would exhaust every node's memory at once.
+func (a *application) ProcessProposal(_ context.Context, req *abci.RequestProcessProposal) (*abci.ResponseProcessProposal, error) {
+	if len(req.Txs) > mempoolTxs {
+		return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_REJECT}, nil
+	}
+	return &abci.ResponseProcessProposal{Status: abci.ResponseProcessProposal_ACCEPT}, nil
+}
+
 func (a *application) FinalizeBlock(_ context.Context, req *abci.RequestFinalizeBlock) (*abci.ResponseFinalizeBlock, error) {
 	// The engine stores a block with its votes before it hands it over, so header h is there and proves state h-1.
 	a.onHeader(uint64(req.Height))

@@ -246,3 +246,31 @@ func TestFsckFindsForgottenEpochs(t *testing.T) {
 		return nil
 	})
 }
+
+// Whoever may write an anchor or a claim chooses 32 bytes of its leaf's key.
+func TestFamilyOf(t *testing.T) {
+	const did, chosen = registry.DID("did:dojang:local:QmX"), "0123456789abcdef012345678/latest"
+	at := []byte("0123456789abcdef0123/at/\x00\x00\x00\x00\x00\x00\x00\x07")
+	round := registry.RoundRef{Programme: "p", Round: "1"}
+	for name, c := range map[string]struct {
+		key []byte
+		ok  bool
+	}{
+		"a fact":          {registry.DIDFamily(did).Latest(), true},
+		"a replaced fact": {registry.KeyFamily(did, "round").At(7), true},
+		"a round":         {registry.RoundFamily(did, round).Latest(), true},
+		"an anchor":       {registry.AnchorKey([32]byte([]byte(chosen))), false},
+		"an anchor at":    {registry.AnchorKey([32]byte(at)), false},
+		"a tag":           {registry.ClaimKey(did, round, [32]byte([]byte(chosen))), false},
+		"a tag at":        {registry.ClaimKey(did, round, [32]byte(at)), false},
+		"tree of a round": {registry.RoundTreeKey(did, round), false},
+		"the header tree": {registry.HeaderRootKey(), false},
+		"a member's name": {registry.SponsorKey("latest"), false},
+		"a member's vote": {registry.VoteKey(1, "latest"), false},
+		"a proposal":      {registry.ProposalFamily(1).At(7), true},
+	} {
+		if _, _, _, ok := familyOf(string(c.key)); ok != c.ok {
+			t.Errorf("%s: %v", name, ok)
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +34,17 @@ func (s nodeSource) Snapshots(context.Context) [][]byte {
 	return [][]byte{raw}
 }
 
+func chunkOf(n *Node, version uint64, index int) ([]byte, error) {
+	f, err := n.SnapshotChunk(version, index)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
+}
+
 func (s nodeSource) Chunk(_ context.Context, version uint64, index int, good func([]byte) bool) ([]byte, error) {
-	raw, err := s.n.SnapshotChunk(version, index)
+	raw, err := chunkOf(s.n, version, index)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +147,7 @@ func TestStateSync(t *testing.T) {
 	defer func() { _ = m.Stop(context.Background()) }()
 	raw, did, _ := create(t, n)
 	out := submitOK(t, n, raw)
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := m.WaitHeight(ctx, out[0].Height+1); err != nil {
 		t.Fatal(err)
@@ -206,7 +216,7 @@ func TestStateSyncFromLiars(t *testing.T) {
 		{"H24 another height", nodeSource{n: n, about: func(b []byte) []byte { return bent(t, b, func(s *chain.Snapshot) { s.Version-- }) }}},
 		{"H24 a chunk and its hash are both the liar's", nodeSource{n: n, chunk: flip(5000), about: func(b []byte) []byte {
 			return bent(t, b, func(s *chain.Snapshot) {
-				raw, err := n.SnapshotChunk(s.Version, 0)
+				raw, err := chunkOf(n, s.Version, 0)
 				if err != nil {
 					t.Fatal(err)
 				}

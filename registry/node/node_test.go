@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	abci "github.com/cometbft/cometbft/abci/types"
+
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
 	"github.com/dojang-id/dojang/registry/evidence"
@@ -335,6 +337,16 @@ func TestPeersAreAllowListed(t *testing.T) {
 		res, err := app.Query(t.Context(), queryPath(path))
 		if err != nil || (res.Code == 0) != want {
 			t.Errorf("%s: code %d, %v", path, res.Code, err)
+		}
+	}
+}
+
+func TestBlockOfTooMany(t *testing.T) {
+	app := &application{}
+	for n, want := range map[int]abci.ResponseProcessProposal_ProposalStatus{mempoolTxs: abci.ResponseProcessProposal_ACCEPT, mempoolTxs + 1: abci.ResponseProcessProposal_REJECT} {
+		res, err := app.ProcessProposal(t.Context(), &abci.RequestProcessProposal{Txs: make([][]byte, n)})
+		if err != nil || res.Status != want {
+			t.Errorf("H28 %d transactions: %v %v", n, res.GetStatus(), err)
 		}
 	}
 }

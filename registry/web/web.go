@@ -285,12 +285,14 @@ func (s *Server) snapshotChunk(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, light.ErrQuery)
 		return
 	}
-	raw, err := s.cfg.Node.SnapshotChunk(height, index)
+	chunk, err := s.cfg.Node.SnapshotChunk(height, index)
 	if err != nil {
 		s.fail(w, r, err)
 		return
 	}
-	s.answer(w, "application/octet-stream", raw)
+	defer chunk.Close()
+	w.Header().Set("Content-Type", "application/octet-stream")
+	http.ServeContent(w, r, "", time.Time{}, chunk)
 }
 
 type healthJSON struct {
