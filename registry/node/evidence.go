@@ -83,6 +83,9 @@ func (r *running) prove(q Query, newest uint64) ([]byte, error) {
 		material.Points = append(material.Points, headerOf(&meta.Header))
 	}
 	if q.List != "" {
+		if len(q.Status) != 1 {
+			return nil, registry.ErrMalformed
+		}
 		if material.Status, err = r.listed(q, head); err != nil {
 			return nil, err
 		}

@@ -138,7 +138,8 @@ func TestListsFromPeers(t *testing.T) {
 		raw, err := io.ReadAll(res.Body)
 		must(t, err)
 		for _, want := range []string{"dojang_registry_height ", `dojang_registry_state{state="ok"} 1`, "dojang_registry_peers ", "dojang_registry_validators 4",
-			`dojang_registry_operations_total{code="ok"} 3`, "dojang_registry_status_conflicts_total 0", "dojang_registry_mempool_transactions 0"} {
+			`dojang_registry_operations_total{code="ok"} 3`, "dojang_registry_status_conflicts_total 0", "dojang_registry_mempool_transactions 0",
+			"dojang_registry_archive_missing_epochs 0", "dojang_registry_archive_bytes "} {
 			if !strings.Contains(string(raw), want) {
 				t.Errorf("no %q", want)
 			}

@@ -9,6 +9,7 @@ package entry
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
@@ -32,6 +33,9 @@ var ErrShown = fmt.Errorf("%w: the list shown is not that of the status epoch", 
 // status epoch then; registry.ErrUnavailable: not in here; ErrShown; statuslist.ErrIndex: the list had no such entry.
 // Everything but an Answer means: unknown.
 func At(f *evidence.Facts, issuer registry.DID, ref statuslist.Reference, m evidence.Moment) (Answer, error) {
+	if !of(issuer, ref.URI) {
+		return Answer{}, registry.ErrUnavailable
+	}
 	epoch, err := f.StatusEpochAt(issuer, m)
 	if err != nil {
 		return Answer{}, err
@@ -72,6 +76,12 @@ func At(f *evidence.Facts, issuer registry.DID, ref statuslist.Reference, m evid
 		}
 	}
 	return a, nil
+}
+
+// of reports whether a URI is <status host>/<issuer DID id>/<list>: nobody speaks about another's list.
+func of(issuer registry.DID, uri string) bool {
+	end := strings.LastIndex(uri, "/")
+	return end > 0 && strings.HasSuffix(uri[:end], "/"+issuer.ID())
 }
 
 // Shows is the list that an Evidence shows with a chunk, nothing of it verified; "": none.

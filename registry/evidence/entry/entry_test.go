@@ -204,6 +204,11 @@ func TestAt(t *testing.T) {
 		if _, err := entry.At(h.shows(t, early, h.whole(t, 0, 0)), h.agency, h.ref(0, victim), early); !errors.Is(err, registry.ErrNotFound) {
 			t.Errorf("before there was an epoch: %v", err)
 		}
+		elsewhere := print(t, "did:dojang:demo:QmOther", statuslist.Valid, 9)
+		other := statuslist.Reference{URI: host + "QmOther/1", Index: victim}
+		if _, err := entry.At(h.shows(t, m, elsewhere.part(t, 0)), h.agency, other, m); !errors.Is(err, registry.ErrUnavailable) {
+			t.Errorf("another's list: %v", err)
+		}
 		whole := h.shows(t, evidence.Moment{At: h.moments[1]}, h.whole(t, 1, 0))
 		if _, err := entry.At(whole, h.agency, h.ref(0, victim), evidence.Moment{At: h.moments[0]}); !errors.Is(err, registry.ErrUnavailable) && !errors.Is(err, entry.ErrShown) {
 			t.Errorf("made for another moment: %v", err)
