@@ -21,13 +21,13 @@ import (
 // A consortium is a chain of four members on which everything has happened that the pages show, made by operations alone.
 type consortium struct {
 	*chaintest.Chain
-	t                               *testing.T
-	mois, seoul, customs, bank, old *chaintest.Agency
-	source                          *ChainSource
-	resident, youth                 string
-	accredited, suspended           uint64 // heights
-	root                            [32]byte
-	round                           registry.RoundRef
+	t                                       *testing.T
+	mois, seoul, customs, bank, old, second *chaintest.Agency
+	source                                  *ChainSource
+	resident, youth                         string
+	accredited, suspended                   uint64 // heights
+	root                                    [32]byte
+	round                                   registry.RoundRef
 }
 
 var bodies4 = [][3]string{{"kr-trust", "한국신뢰기관", "KR Trust Authority"}, {"mois", "행정안전부", "Ministry of the Interior and Safety"},
@@ -224,12 +224,34 @@ func (w *consortium) open() {
 // later is what pages() does not show: parameters that a vote has changed, others that are put to it, a validator that signed twice.
 func (w *consortium) later() map[string]string {
 	w.decide(registry.Operation{Body: &registry.ParamsBody{TimeLock: new(uint64(36 * 3600)), Voting: new(uint64(10 * 24 * 3600)), QuotaOps: new(uint64(5000))}}, 1, 0, 2)
+	w.operated()
 	v := validator(9, 10, "busan", "busan-1")
 	w.Misbehaviours = []chain.Misbehaviour{{Height: w.Height() - 2, Validator: [20]byte(hashed(v.Key[:]))}}
 	w.Must(w.Proposal(2, registry.Operation{Body: &registry.ParamsBody{Emergency: new(uint64(3)), Heartbeat: new(uint64(5000)), TimeLock: new(uint64(36 * 3600))}}))
 	w.Chain.Pass(20)
 	return map[string]string{"later-governance": "/governance", "later-validators": "/validators", "later-proposals": "/proposals", "later-status": "/status",
-		"later-emergencies": "/emergencies", "later-params": "/proposals/15", "later-params-open": "/proposals/16"}
+		"later-emergencies": "/emergencies", "later-params": "/proposals/15", "later-params-open": "/proposals/17",
+		"later-operator": "/accreditations/" + w.mois.DID.ID() + "/" + w.resident + "/1", "later-statusof": "/status/" + w.mois.DID.ID(), "later-did-bank": "/dids/" + w.bank.DID.ID(), "later-did-operator": "/dids/" + w.second.DID.ID(),
+		"later-accreditations": "/accreditations", "later-home": "/"}
+}
+
+// operated: the members name a second status operator, which goes on from the issuer's lists; a key of the bank was stolen.
+func (w *consortium) operated() {
+	w.second = w.NewAgency("second")
+	op := w.second.CreateOperation()
+	op.Body.(*registry.CreateBody).Services = []registry.Service{{ID: "lists", Type: "StatusListPublisher", Endpoint: "https://lists.second.example"}}
+	op.Body.(*registry.CreateBody).Keys = []registry.NewKey{{ID: "status-1", Use: registry.UseStatus, Key: w.second.Key("status-1").Public()}}
+	w.Must(w.Op(op, w.second.Op(0).As(registry.RoleOp)))
+	w.second.Created(op)
+	accr, _, err := w.Machine.Accreditation(w.mois.DID, w.resident, 1)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.decide(registry.Operation{DID: w.mois.DID, Seq: accr.Seq + 1, Prev: registry.HashOfDigest(accr.Head), Body: &registry.AccreditBody{Type: w.resident, N: 1, Basis: accr.Basis,
+		Roots: accr.Roots, Host: accr.Host, From: accr.From, Until: accr.Until, Operator: w.second.DID}}, 0, 1, 2)
+	w.Must(w.Op(registry.Operation{DID: w.mois.DID, Seq: 42, Body: &registry.EpochBody{IssuedAt: w.Time.Unix(), NextUpdate: w.Time.Add(24 * time.Hour).Unix(),
+		Root: statuslist.EpochRoot(records(w.t, w.mois)), Via: &registry.AccreditationRef{Type: w.resident, N: 1}}}, w.second.Key("status-1").As(w.second.DID.URL("status-1"))))
+	w.bank.Do(&registry.CompromiseBody{ID: chaintest.AssertionID, From: w.Time.Add(-time.Hour).Unix()})
 }
 
 func hashed(key []byte) []byte {

@@ -558,3 +558,23 @@ func TestMisbehaviour(t *testing.T) {
 		t.Errorf("a validator's key leads to %d %q", got.Code, got.Header().Get("Location"))
 	}
 }
+
+// A second status operator that went on from the issuer's lists is named wherever the lists are.
+func TestSecondOperator(t *testing.T) {
+	w := newConsortium(t)
+	w.later()
+	s := w.server()
+	for path, wants := range map[string][]string{
+		"/en/status":                    {"signed by the second status operator"},
+		"/en/status/" + w.mois.DID.ID(): {w.second.DID.URL("status-1"), "Last epoch that the issuer signed itself", "<dd>41, "},
+		"/ko/dids/" + w.bank.DID.ID():   {"유출"},
+		"/en/accreditations/" + w.mois.DID.ID() + "/" + w.resident + "/1": {"Second status operator", w.second.DID.ID(), "/proposals/16"},
+	} {
+		body := get(t, s, path).Body.String()
+		for _, want := range wants {
+			if !strings.Contains(body, want) {
+				t.Errorf("%s does not say %q", path, want)
+			}
+		}
+	}
+}

@@ -444,7 +444,7 @@ func TestWhatStands(t *testing.T) {
 	s := newServer(t, newFake())
 	for path, want := range map[string][]string{
 		"/ko/":                                  {"demo", "4211", "정상", "4곳 중 3곳", "서명 중", "방금 끊김", "응답 없음", "3초 전"},
-		"/en/governance":                        {"Seoul Metropolitan Government", "Founding member", "Removed", "3 of 4 members", "14 d", "100000 operations in 1000 blocks", "proposal 7"},
+		"/en/governance":                        {"Seoul Metropolitan Government", "Founding member", "Removed", "3 of 4 members", "14 d", "100,000 operations in 1,000 blocks", "proposal 7"},
 		"/en/validators":                        {"Signing", "Just went silent", "Silent", "7 of 20", "site-seoul", "25.0 %"},
 		"/ko/proposals":                         {"투표 중", "시행 대기", "시행 불가", "부결", "기한 지남", "찬성 2 · 반대 1"},
 		"/ko/proposals/1":                       {"이 기관에 ‘모바일 주민등록증’ 발급 권한을 줍니다.", "예비 상태 운영기관", "반대", "투표 안 함", "세지 않음", "투표 마감"},

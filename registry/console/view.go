@@ -49,6 +49,7 @@ func (s *Server) funcs(f *face) template.FuncMap {
 		"sections":      func() []string { return sections },
 		"seconds":       f.exactly,
 		"param":         f.param,
+		"num":           grouped[uint64],
 		"pairs":         pairs,
 		"one":           func(v any) []any { return []any{v} },
 		"words":         f.words,
@@ -174,6 +175,15 @@ func (f *face) unit(n int64, ko, en string) string {
 		return fmt.Sprintf("%d%s", n, ko)
 	}
 	return fmt.Sprintf("%d %s", n, en)
+}
+
+// grouped writes a count with commas, which both languages do.
+func grouped[T uint64 | int](n T) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
 }
 
 // A proof is a link to Evidence.

@@ -149,7 +149,7 @@ func (f *face) param(unit registry.ParamUnit, n uint64) string {
 			return f.t("gov.noquota")
 		}
 	}
-	return f.t("n", n)
+	return grouped(n)
 }
 
 // about names a type in a sentence; its label is ours, or what is visible of a foreign name.
