@@ -52,7 +52,7 @@ var (
 		UTF8:              cbor.UTF8RejectInvalid,
 		FieldNameMatching: cbor.FieldNameMatchingCaseSensitive,
 		MaxNestedLevels:   12,
-		MaxArrayElements:  4096,
+		MaxArrayElements:  1 << 16, // chunks of a snapshot; everything else has narrower limits of its own
 		MaxMapPairs:       256,
 	}.DecMode())
 )

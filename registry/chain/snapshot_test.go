@@ -307,6 +307,25 @@ func TestExportVersions(t *testing.T) {
 	}
 }
 
+// A snapshot of the largest state that the format allows is offered and taken.
+func TestManyChunks(t *testing.T) {
+	s := chain.Snapshot{First: 1, Version: 9, Chunks: make([][32]byte, 1<<16)}
+	raw, err := s.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, err := chain.ParseSnapshot(raw); err != nil || len(back.Chunks) != len(s.Chunks) {
+		t.Errorf("%d chunks: %v", len(back.Chunks), err)
+	}
+	s.Chunks = append(s.Chunks, [32]byte{})
+	if raw, err = s.Marshal(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chain.ParseSnapshot(raw); !errors.Is(err, chain.ErrSnapshot) {
+		t.Errorf("one more: %v", err)
+	}
+}
+
 func FuzzSnapshot(f *testing.F) {
 	s := chain.Snapshot{First: 1, Version: 3, Chunks: [][32]byte{{1}, {2}}}
 	raw, err := s.Marshal()

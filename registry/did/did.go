@@ -113,7 +113,7 @@ func (in Input) continues(fact *registry.DIDFact) error {
 	switch {
 	case fact == nil:
 		return registry.Refuse(registry.CodeNotFound, "no such identifier")
-	case fact.Deactivated != 0:
+	case fact.Deactivated != 0 && op.Kind() != registry.KindKeyCompromise:
 		return registry.Refuse(registry.CodeDeactivated, "the identifier is deactivated")
 	case fact.Frozen != 0 && op.Kind() != registry.KindRecover:
 		return registry.Refuse(registry.CodeFrozen, "the identifier is frozen until recovery")
@@ -232,8 +232,8 @@ func (in Input) rotate(b *registry.RotateBody, c *Changes) error {
 
 // recover: the recovery key, or k of n members, put new control keys in place; the new operation key signs as well.
 func (in Input) recover(b *registry.RecoverBody, c *Changes) error {
-	own := b.Op.Hash()
-	if b.Next == own || b.Recovery == own || b.Next == b.Recovery || b.Recovery.Digest() == c.DID.Recovery {
+	own, shown := b.Op.Hash(), []registry.Hash{c.DID.Op.Hash(), registry.HashOfDigest(c.DID.Recovery)}
+	if b.Next == own || b.Recovery == own || b.Next == b.Recovery || slices.Contains(shown, b.Next) || slices.Contains(shown, b.Recovery) {
 		return registry.Refuse(registry.CodeNotAllowed, "operation, next and recovery key must be new and differ")
 	}
 	if err := in.Signatures.By(registry.RoleOp, b.Op); err != nil {
@@ -251,7 +251,7 @@ func (in Input) recover(b *registry.RecoverBody, c *Changes) error {
 }
 
 func (in Input) freeze(b *registry.FreezeBody, c *Changes) error {
-	if b.Recovery.Digest() == c.DID.Recovery {
+	if d := b.Recovery.Digest(); d == c.DID.Recovery || d == c.DID.Next || b.Recovery == c.DID.Op.Hash() {
 		return registry.Refuse(registry.CodeNotAllowed, "the recovery key is shown now: commit to a new one")
 	}
 	if err := in.byRecovery(b.Key, c); err != nil {
@@ -312,8 +312,9 @@ func (in Input) compromise(b *registry.CompromiseBody, c *Changes) error {
 	if fact := c.DID; key.CompromisedFrom != 0 && in.late(&fact) && b.From >= key.CompromisedFrom {
 		return registry.Refuse(registry.CodeVersionConflict, "declared compromised from an earlier moment on meanwhile")
 	}
+	// A thief who ends the DID as well must not make what a stolen key signed good for ever: the members may still declare it.
 	weaker := key.CompromisedFrom != 0 && b.From >= key.CompromisedFrom
-	if weaker || in.Time-b.From > int64(RepudiationLimit/time.Second) {
+	if c.DID.Deactivated != 0 || weaker || in.Time-b.From > int64(RepudiationLimit/time.Second) {
 		if in.Signatures.Has(registry.RoleOp) {
 			if err := in.Signatures.By(registry.RoleOp, c.DID.Op); err != nil {
 				return err

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -161,14 +162,20 @@ func TestRules(t *testing.T) {
 		{"recover by the operation key", nil, recoverBody, by("op", "new", "recovery", "op0"), registry.CodeBadSignature},
 		{"recover with a key not committed to", nil, &registry.RecoverBody{Key: key("x"), Op: key("new"), Next: key("new1").Hash(), Recovery: key("rec1").Hash()}, by("op", "new", "recovery", "x"), registry.CodeNotAllowed},
 		{"recover and keep the shown key", nil, &registry.RecoverBody{Key: key("rec0"), Op: key("new"), Next: key("new1").Hash(), Recovery: key("rec0").Hash()}, by("op", "new", "recovery", "rec0"), registry.CodeNotAllowed},
+		{"recover and commit to the operation key that is replaced", nil, &registry.RecoverBody{Key: key("rec0"), Op: key("new"), Next: key("op0").Hash(), Recovery: key("rec1").Hash()}, by("op", "new", "recovery", "rec0"), registry.CodeNotAllowed},
+		{"recover and commit to the shown key as the next", nil, &registry.RecoverBody{Key: key("rec0"), Op: key("new"), Next: key("rec0").Hash(), Recovery: key("rec1").Hash()}, by("op", "new", "recovery", "rec0"), registry.CodeNotAllowed},
 		{"recover by members", nil, byMembers, signed{roles: map[string]string{"op": "new"}, members: true}, registry.CodeOK},
 		{"recover by the controller alone", nil, byMembers, by("op", "new"), registry.CodeThreshold},
 		{"freeze", nil, freeze, by("recovery", "rec0"), registry.CodeOK},
+		{"freeze and commit to the operation key", nil, &registry.FreezeBody{Key: key("rec0"), Recovery: key("op0").Hash()}, by("recovery", "rec0"), registry.CodeNotAllowed},
+		{"freeze and commit to the next key", nil, &registry.FreezeBody{Key: key("rec0"), Recovery: key("op1").Hash()}, by("recovery", "rec0"), registry.CodeNotAllowed},
 		{"freeze by the controller", nil, freeze, controller, registry.CodeBadSignature},
 		{"update while frozen", []registry.Body{freeze}, &registry.UpdateBody{Remove: []string{"s1"}}, controller, registry.CodeFrozen},
 		{"deactivate while frozen", []registry.Body{freeze}, &registry.DeactivateBody{}, controller, registry.CodeFrozen},
 		{"recover while frozen", []registry.Body{freeze}, &registry.RecoverBody{Key: key("rec1"), Op: key("new"), Next: key("new1").Hash(), Recovery: key("rec2").Hash()}, by("op", "new", "recovery", "rec1"), registry.CodeOK},
 		{"deactivate", nil, &registry.DeactivateBody{}, controller, registry.CodeOK},
+		{"compromise after deactivation, members", []registry.Body{&registry.DeactivateBody{}}, &registry.CompromiseBody{ID: "k1", From: now - 50}, members(), registry.CodeOK},
+		{"compromise after deactivation, controller alone", []registry.Body{&registry.DeactivateBody{}}, &registry.CompromiseBody{ID: "k1", From: now - 50}, controller, registry.CodeThreshold},
 		{"after deactivation", []registry.Body{&registry.DeactivateBody{}}, recoverBody, by("op", "new", "recovery", "rec0"), registry.CodeDeactivated},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -348,10 +355,12 @@ func TestDocument(t *testing.T) {
 }
 
 func TestAllowedURI(t *testing.T) {
-	good := []string{"https://a.example", "https://a.example:8443/x?y=1"}
+	good := []string{"https://a.example", "https://a.example:8443/x?y=1", "https://a.example?y=1", "https://[::1]", "https://a.example/%7Ea/~b"}
 	dev := []string{"http://localhost:8080/status", "http://127.0.0.1:1/", "http://[::1]:8080/"}
 	bad := []string{
 		"", "https://", "javascript:alert(1)", "HTTPS://a.example", "https://u@a.example", "https://a.example/#f", "http://a.example/",
+		"https://a.example:", "https://a.example:65536/", "https://a.example:-1/", "https://[::1/", "https://[2001:db8::1]:8443/", "https://::1/", "https://a.example/%zz", "https://a.example/%2", "https://a example/",
+		"https://a.example\\@b.example/", "https://한국.example/", "https://a.example/\x00", "https://?x", "https:///x", "ftp://a.example/",
 		"http://localhost.evil.example/", "http://127.0.0.1.evil.example/", "//a.example", "https:a.example", "https://a.example/ x", "http://0x7f000001/",
 	}
 	for _, u := range slices.Concat(good, dev, bad) {
@@ -367,8 +376,12 @@ func FuzzAllowedURI(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if did.AllowedURI(s, false) && !strings.HasPrefix(s, "https://") {
-			t.Fatalf("%q", s)
+		if !did.AllowedURI(s, false) {
+			return
+		}
+		u, err := url.Parse(s) // what it takes, every reader takes, and as the same
+		if err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" || u.Opaque != "" {
+			t.Fatalf("%q: %v", s, err)
 		}
 	})
 }
