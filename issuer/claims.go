@@ -44,6 +44,7 @@ type dataset struct {
 	claims  []sdjwt.Claim // shared by all copies; salts are drawn per copy
 	lastDay schemas.Date  // administrative expiry, last valid day
 	today   schemas.Date
+	sealed  []byte // the record of our own table, as it was read; nil: it came from elsewhere
 }
 
 // dataset reads the record, adds what is derived and the envelope, and validates the whole.
@@ -61,6 +62,9 @@ func (is *Issuer) dataset(ctx context.Context, r datasetRequest) (dataset, error
 	claims := make(map[string]any, len(rec.Claims)+16)
 	maps.Copy(claims, rec.Claims)
 	d := dataset{today: schemas.DateOf(r.now)}
+	if _, own := is.records.(tableRecords); own {
+		d.sealed = r.sealedRecord
+	}
 	if d.lastDay, err = lastDay(typ, rec, d.today); err != nil {
 		return dataset{}, &ClaimsError{[]Violation{{Claim: "date_of_expiry", Rule: "record"}}}
 	}

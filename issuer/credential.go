@@ -138,15 +138,7 @@ func (is *Issuer) verifyProofs(ctx context.Context, r *request, jwts []string) e
 
 // produce is the pipeline proper.
 func (is *Issuer) produce(ctx context.Context, r *request) ([]byte, error) {
-	d, err := is.dataset(ctx, datasetRequest{
-		tenant: r.tenant, config: r.config, person: r.grant.Credential.Person, slot: r.slot, now: r.now,
-		sealedRecord: r.grant.Sealed.Record, sealedPseudonym: r.grant.Sealed.Pseudonym,
-	})
-	if err != nil {
-		return nil, denied(err)
-	}
-	b := &batch{request: r, data: d}
-	issuance, err := is.intend(ctx, b)
+	b, issuance, err := is.decide(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +152,31 @@ func (is *Issuer) produce(ctx context.Context, r *request) ([]byte, error) {
 		return nil, is.abandon(ctx, r, err)
 	}
 	return body, nil
+}
+
+// recordRetries bounds how often a record may be replaced under our hands.
+const recordRetries = 3
+
+// decide fixes what is issued, from the record as it is when that is written down.
+func (is *Issuer) decide(ctx context.Context, r *request) (*batch, Issuance, error) {
+	for range recordRetries {
+		d, err := is.dataset(ctx, datasetRequest{
+			tenant: r.tenant, config: r.config, person: r.grant.Credential.Person, slot: r.slot, now: r.now,
+			sealedRecord: r.grant.Sealed.Record, sealedPseudonym: r.grant.Sealed.Pseudonym,
+		})
+		if err != nil {
+			return nil, Issuance{}, denied(err)
+		}
+		b := &batch{request: r, data: d}
+		i, err := is.intend(ctx, b)
+		if !errors.Is(err, ErrRecordChanged) {
+			return b, i, err
+		}
+		if r.grant, err = is.cfg.Store.Grant(ctx, r.tenant.ID, r.grant.Token); err != nil {
+			return nil, Issuance{}, fmt.Errorf("read grant: %w", err)
+		}
+	}
+	return nil, Issuance{}, oauth.NewError(oauth.TemporarilyUnavailable, "try again").WithParent(ErrRecordChanged)
 }
 
 // denied: the record cannot be issued as it stands. The wallet learns no more than that.
@@ -252,7 +269,7 @@ func (b *batch) expires(days int) time.Time {
 func (b *batch) issuance() Issuance {
 	i := Issuance{
 		ID: b.id, Tenant: b.tenant.ID, Credential: b.grant.Credential.ID, Grant: b.grant.Token, Proofs: b.hash,
-		Slot: b.slot, KeyID: b.tenant.keyURL, MadeAt: b.now, Until: b.now.Add(b.window), Attempt: b.attempt, Nonces: b.nonces,
+		Slot: b.slot, KeyID: b.tenant.keyURL, MadeAt: b.now, Until: b.now.Add(b.window), Attempt: b.attempt, Nonces: b.nonces, Record: b.data.sealed,
 	}
 	for n, p := range b.prepared {
 		i.Intents = append(i.Intents, Intent{List: b.list, Index: b.indices[n], Thumbprint: b.proofs[n].Thumbprint, TBS: p.Digest(), Expires: b.data.lastDay.AddDays(1).Start()})

@@ -28,6 +28,8 @@ var (
 	ErrBurned     = errors.New("issuer: the issuance was burned")
 	ErrNotCurrent = errors.New("issuer: somebody else was first")
 	ErrRefused    = errors.New("issuer: state does not allow this")
+
+	ErrRecordChanged = errors.New("issuer: the person's record was replaced meanwhile")
 )
 
 // A Violation names a claim and the rule it breaks, never a value.

@@ -114,6 +114,7 @@ type Issuer struct {
 	indices *indices
 	boards  map[string]*board // by tenant: the status lists as published
 
+	redeemed redeemed
 	verdicts verdicts
 	programs programKeys
 	linkage  linkage

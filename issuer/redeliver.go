@@ -53,6 +53,9 @@ func (is *Issuer) redeliver(ctx context.Context, r *request, refusal error) ([]b
 	if !is.now().Before(d.Until) {
 		return nil, refusal
 	}
+	if r.grant, err = is.cfg.Store.Grant(ctx, r.tenant.ID, r.grant.Token); err != nil { // as it is now: see redeemed
+		return nil, fmt.Errorf("read grant: %w", err)
+	}
 	if d.State == IssuanceIssued {
 		if d.Response == nil || !r.grant.Credential.State.issuable() {
 			return nil, refusal

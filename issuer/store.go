@@ -26,8 +26,9 @@ type OfferStore interface {
 	Credential(ctx context.Context, tenant, id string) (Credential, error)
 	// CredentialByRef finds an offer by the hash of its reference; ErrNotFound.
 	CredentialByRef(ctx context.Context, tenant string, ref [32]byte) (Credential, error)
-	// Redeem calls decide with the locked credential of a code and does what it says; ErrNotFound without a row.
-	Redeem(ctx context.Context, tenant string, code [32]byte, decide func(Credential) Redemption) error
+	// Redeem calls decide with the locked credential of a code, and what issuing will read next, and does what it says;
+	// ErrNotFound without a row.
+	Redeem(ctx context.Context, tenant string, code [32]byte, decide func(Credential, Sealed) Redemption) error
 	// Grant finds an access token by its key, with its credential as far as issuing needs it (no hashes, no times);
 	// ErrNotFound.
 	Grant(ctx context.Context, tenant string, token [32]byte) (Grant, error)
@@ -51,16 +52,18 @@ type Grant struct {
 	MadeAt     time.Time
 	ExpiresAt  time.Time
 	Credential Credential
-	// What issuing will read next, from the same look at the database; nil where there is none.
-	Sealed struct{ Record, Pseudonym []byte }
+	Sealed     Sealed // from the same look at the database
 }
+
+// Sealed is what issuing reads of a person; nil where there is none.
+type Sealed struct{ Record, Pseudonym []byte }
 
 // IssuanceStore is the record of the record-then-sign pipeline.
 type IssuanceStore interface {
 	// Intend consumes the nonces, takes the copies from the grant's allowance and writes the issuance with one intent a
 	// copy. With Attempt above 1 it replaces an attempt that was never recorded, whose allowance stays taken.
 	// Errors: ErrNonceUsed, ErrIndexTaken, ErrAllowance, ErrRefused (the credential's state), ErrBurned (that attempt is
-	// recorded, or no longer the newest).
+	// recorded, or no longer the newest), ErrRecordChanged.
 	Intend(ctx context.Context, i Issuance, entry audit.Entry) error
 	// Record writes the ledger rows and the sealed response. ErrBurned when that attempt is no longer intended,
 	// ErrRefused when the credential was withdrawn meanwhile.
@@ -92,6 +95,7 @@ type Issuance struct {
 	Attempt    int       // 1: new; above: replaces the intents of the attempt before, which was never recorded
 	Nonces     []Nonce
 	Intents    []Intent
+	Record     []byte // the sealed record that the copies were made of; nil: it is not in our table
 }
 
 // A Nonce is consumed by a unique insert and forgotten after it expired.

@@ -39,15 +39,17 @@ func (is *Issuer) Redeem(ctx context.Context, r TokenRequest) (oid4vci.TokenResp
 		return oid4vci.TokenResponse{}, err
 	}
 	var out oid4vci.TokenResponse
-	err = is.cfg.Store.Redeem(ctx, t.ID, sha256.Sum256([]byte(r.Form.PreAuthorizedCode)), func(c Credential) Redemption {
+	var g Grant
+	err = is.cfg.Store.Redeem(ctx, t.ID, sha256.Sum256([]byte(r.Form.PreAuthorizedCode)), func(c Credential, s Sealed) Redemption {
 		details, red := is.judge(t, r, c, now)
 		if red.Refuse != nil {
 			return red
 		}
 		red.Grant = Grant{
 			Token: grantKey(access), JKT: r.JKT, ClientID: r.ClientID, Slots: len(details) > 0,
-			Allowance: allowance(t, c, details), MadeAt: now, ExpiresAt: now.Add(is.cfg.TokenTTL), Credential: c,
+			Allowance: allowance(t, c, details), MadeAt: now, ExpiresAt: now.Add(is.cfg.TokenTTL), Credential: c, Sealed: s,
 		}
+		g = red.Grant
 		red.Entry = audit.Entry{Chain: t.ID, Actor: "holder", Action: "offer.redeem", Object: c.ID}
 		out.AuthorizationDetails = details
 		return red
@@ -58,6 +60,8 @@ func (is *Issuer) Redeem(ctx context.Context, r TokenRequest) (oid4vci.TokenResp
 	if err != nil {
 		return oid4vci.TokenResponse{}, fmt.Errorf("redeem code: %w", err)
 	}
+	g.Credential.State = StateAuthorized
+	is.redeemed.put(g)
 	is.step("token.redeemed")
 	out.AccessToken, out.TokenType, out.ExpiresIn = access, oauth.SchemeBearer, int64(is.cfg.TokenTTL/time.Second)
 	if r.JKT != "" {
@@ -118,7 +122,11 @@ func allowance(t *tenant, c Credential, details []oid4vci.AuthorizationDetail) i
 // Grant finds what an access token allows. The caller checks how the token was presented (JKT). Unknown, expired and
 // another tenant's tokens are invalid_token alike.
 func (is *Issuer) Grant(ctx context.Context, tenant, access string) (Grant, error) {
-	g, err := is.cfg.Store.Grant(ctx, tenant, grantKey(access))
+	g, ok := is.redeemed.take(tenant, grantKey(access))
+	var err error
+	if !ok {
+		g, err = is.cfg.Store.Grant(ctx, tenant, grantKey(access))
+	}
 	if errors.Is(err, ErrNotFound) || err == nil && !is.now().Before(g.ExpiresAt) {
 		return Grant{}, oauth.NewError(oauth.InvalidToken, "access token is not valid")
 	}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -14,7 +15,7 @@ import (
 // Intend implements issuer.IssuanceStore.
 func (s *Store) Intend(ctx context.Context, i issuer.Issuance, entry audit.Entry) error {
 	return s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		if err := lockIssuable(tx, i.Credential); err != nil {
+		if err := lockIssuable(tx, i); err != nil {
 			return err
 		}
 		begin := beginIssuance
@@ -35,14 +36,19 @@ func (s *Store) Intend(ctx context.Context, i issuer.Issuance, entry audit.Entry
 	})
 }
 
-// lockIssuable holds the credential's row: a revocation comes before or after, never between (B67).
-func lockIssuable(tx *sqldb.Tx, credential string) error {
+// lockIssuable holds the credential's row: a revocation comes before or after, never between (B67). A record that was
+// replaced after it was read is noticed here: rows are sealed anew each time, so equal bytes are the same record.
+func lockIssuable(tx *sqldb.Tx, i issuer.Issuance) error {
 	var state string
-	if err := tx.LockRow(`SELECT state FROM credentials WHERE id = ?`, credential).Scan(&state); err != nil {
+	var record []byte
+	if err := tx.LockRow(`SELECT c.state, `+recordOf+` FROM credentials c WHERE c.id = ?`, i.Credential).Scan(&state, &record); err != nil {
 		return notFound(err)
 	}
 	if state != string(issuer.StateAuthorized) && state != string(issuer.StateIssued) {
 		return issuer.ErrRefused
+	}
+	if i.Record != nil && !bytes.Equal(record, i.Record) {
+		return issuer.ErrRecordChanged
 	}
 	return nil
 }

@@ -49,14 +49,21 @@ func (s *Store) CredentialByRef(ctx context.Context, tenant string, ref [32]byte
 
 // Redeem implements issuer.OfferStore: the code's row is locked while decide looks, so that of many parallel requests
 // one sees it unredeemed (B07).
-func (s *Store) Redeem(ctx context.Context, tenant string, code [32]byte, decide func(issuer.Credential) issuer.Redemption) error {
+func (s *Store) Redeem(ctx context.Context, tenant string, code [32]byte, decide func(issuer.Credential, issuer.Sealed) issuer.Redemption) error {
 	var refused error
 	err := s.db.Write(ctx, func(tx *sqldb.Tx) error {
-		c, err := oneCredential(tx.LockRow(`SELECT `+credentialColumns+` FROM credentials c WHERE c.code_hash = ? AND c.tenant = ?`, code[:], tenant))
+		var row credentialRow
+		var sealed issuer.Sealed
+		err := tx.LockRow(`SELECT `+credentialColumns+`, `+recordOf+`, `+pseudonymOf+` FROM credentials c WHERE c.code_hash = ? AND c.tenant = ?`, code[:], tenant).
+			Scan(append(row.dest(), &sealed.Record, &sealed.Pseudonym)...)
+		if err != nil {
+			return notFound(err)
+		}
+		c, err := row.credential()
 		if err != nil {
 			return err
 		}
-		r := decide(c)
+		r := decide(c, sealed)
 		if r.Refuse != nil && !r.Failed {
 			return r.Refuse
 		}
@@ -76,6 +83,12 @@ func (s *Store) Redeem(ctx context.Context, tenant string, code [32]byte, decide
 	}
 	return refused
 }
+
+// What issuing reads of the person of a credential c. Subqueries and no joins: PostgreSQL locks no row that may be absent.
+const (
+	recordOf    = `(SELECT r.sealed FROM records r WHERE r.tenant = c.tenant AND r.type = c.type AND r.person = c.person)`
+	pseudonymOf = `(SELECT p.sealed FROM pseudonyms p WHERE p.tenant = c.tenant AND p.type = c.type AND p.person = c.person)`
+)
 
 func grant(tx *sqldb.Tx, c issuer.Credential, g issuer.Grant) error {
 	n, err := tx.Exec(`UPDATE credentials SET state = ? WHERE id = ? AND state = ?`, string(issuer.StateAuthorized), c.ID, string(issuer.StateOffered))
@@ -100,8 +113,5 @@ func (s *Store) Grant(ctx context.Context, tenant string, token [32]byte) (issue
 	return g, notFound(err)
 }
 
-const grantQuery = `SELECT g.jkt, g.client_id, g.slots, g.allowance, g.made_at, g.expires_at, c.id, c.tenant, c.type, c.format, c.person, c.state, r.sealed, p.sealed
-	FROM grants g JOIN credentials c ON c.id = g.credential
-	LEFT JOIN records r ON r.tenant = c.tenant AND r.type = c.type AND r.person = c.person
-	LEFT JOIN pseudonyms p ON p.tenant = c.tenant AND p.type = c.type AND p.person = c.person
-	WHERE g.token_hash = ? AND g.tenant = ?`
+const grantQuery = `SELECT g.jkt, g.client_id, g.slots, g.allowance, g.made_at, g.expires_at, c.id, c.tenant, c.type, c.format, c.person, c.state, ` + recordOf + `, ` + pseudonymOf + `
+	FROM grants g JOIN credentials c ON c.id = g.credential WHERE g.token_hash = ? AND g.tenant = ?`
