@@ -73,6 +73,9 @@ type CompromiseBody struct {
 	From int64  `cbor:"from"` // seconds, UTC
 }
 
+// MaxAccreditations of a DID for one type: a reader is shown all of them.
+const MaxAccreditations = 32
+
 // AccreditBody accredits, or amends accreditation n (seq > 0).
 type AccreditBody struct {
 	Type     string     `cbor:"type"` // vct
@@ -230,10 +233,10 @@ func (b *CompromiseBody) check(*Operation) error {
 }
 
 func (b *AccreditBody) check(o *Operation) error {
-	if !ValidType(b.Type) || b.N == 0 || b.N > 1<<16 {
+	if !ValidType(b.Type) || b.N == 0 {
 		return ErrMalformed
 	}
-	if len(b.Roots) > 8 {
+	if len(b.Roots) > 8 || b.N > MaxAccreditations {
 		return ErrLimit
 	}
 	if b.Operator != "" {

@@ -100,7 +100,8 @@ type prover struct {
 	tree    *iavl.ImmutableTree
 	moments []uint64 // heights of the states at the moments asked for, beside the newest
 	merged  merger
-	heights []uint64 // headers that date facts
+	heights []uint64 // headers that date facts: a reader is told these times
+	bounds  []uint64 // and those that only tell whether a fact held at a moment: the newest of them, where all are too many
 	err     error
 }
 
@@ -168,8 +169,7 @@ func (p *prover) epoch(issuer registry.DID) {
 
 // accreditations: n counts without gaps, so that the first absent one shows that there are no more.
 func (p *prover) accreditations(a AccreditationRef) {
-	const most = 32
-	for n := uint64(1); n <= most && p.err == nil; n++ {
+	for n := uint64(1); n <= registry.MaxAccreditations+1 && p.err == nil; n++ {
 		if !proveHistory[registry.AccreditationFact](p, registry.AccreditationFamily(a.DID, a.Type, n), nil) {
 			return
 		}
@@ -210,8 +210,9 @@ func (p *prover) key(key []byte) {
 	p.err = p.merged.add(proof)
 }
 
-// date asks for the header that dates operations of a height.
-func (p *prover) date(height uint64) { p.heights = append(p.heights, height+1) }
+// date asks for the header that dates operations of a height; bound for it if there is room.
+func (p *prover) date(height uint64)  { p.heights = append(p.heights, height+1) }
+func (p *prover) bound(height uint64) { p.bounds = append(p.bounds, height+1) }
 
 // proveFact proves the latest fact of a family and returns it; nil when it is absent.
 func proveFact[T any](p *prover, f registry.Family) (*registry.Leaf, *T) {
@@ -252,7 +253,7 @@ func proveHistory[T any](p *prover, f registry.Family, dates func(*T)) (exists b
 	if leaf == nil {
 		return false
 	}
-	p.date(leaf.Since)
+	p.bound(leaf.Since)
 	if dates != nil {
 		dates(newest)
 	}
@@ -272,8 +273,8 @@ func proveHistory[T any](p *prover, f registry.Family, dates func(*T)) (exists b
 		case err != nil:
 			p.err = err
 		default:
-			p.date(at.Since)
-			p.date(at.Until)
+			p.bound(at.Since)
+			p.bound(at.Until)
 			p.key(f.At(at.Since))
 			if dates != nil {
 				dates(fact)
@@ -295,7 +296,7 @@ func (p *prover) first(f registry.Family, latest uint64) {
 		since, key = leaf.Since, slices.Clone(k)
 		return false
 	})
-	p.date(since)
+	p.bound(since)
 	p.key(key)
 	p.key(f.At(max(since, 1) - 1)) // absent: shows what is left of the first
 }
@@ -303,7 +304,7 @@ func (p *prover) first(f registry.Family, latest uint64) {
 // proof puts the parts together.
 func (p *prover) proof(version uint64) (evidence.StateProof, error) {
 	out := evidence.StateProof{Version: version, Root: [32]byte(p.tree.Hash())}
-	if len(p.heights) > 0 {
+	if len(p.heights)+len(p.bounds) > 0 {
 		if err := p.dates(&out, version); err != nil {
 			return out, err
 		}
@@ -328,9 +329,8 @@ func (p *prover) dates(out *evidence.StateProof, version uint64) error {
 	if err != nil || root == nil {
 		return fmt.Errorf("chain: header tree in state: %w", errors.Join(err, registry.ErrNotFound))
 	}
-	slices.Sort(p.heights)
 	var indices []uint64
-	for _, h := range slices.Compact(p.heights) {
+	for _, h := range p.headers(root) {
 		switch {
 		case h < root.First:
 		case h < root.First+root.Size:
@@ -340,7 +340,10 @@ func (p *prover) dates(out *evidence.StateProof, version uint64) error {
 			out.Loose = h
 		}
 	}
-	if len(indices) == 0 {
+	switch {
+	case len(indices) > evidence.MaxPoints:
+		return registry.ErrLimit
+	case len(indices) == 0:
 		return nil
 	}
 	p.key(registry.HeaderRootKey())
@@ -348,6 +351,34 @@ func (p *prover) dates(out *evidence.StateProof, version uint64) error {
 		return err
 	}
 	return p.m.points(out)
+}
+
+// headers are the heights of the headers to be shown, ascending. When not all go into one Evidence, the newest bounds stay, and those
+// around each moment: together they tell of every fact whether it had begun by then.
+func (p *prover) headers(root *registry.HeaderRoot) []uint64 {
+	heights := sorted(p.heights)
+	all := sorted(append(slices.Clone(heights), p.bounds...))
+	if len(all) <= evidence.MaxPoints {
+		return all
+	}
+	for _, m := range p.moments {
+		heights = append(heights, m+1)
+		if m+2 < root.First+root.Size {
+			heights = append(heights, m+2)
+		}
+	}
+	for _, h := range slices.Backward(sorted(p.bounds)) {
+		if heights = sorted(heights); len(heights) >= evidence.MaxPoints {
+			break
+		}
+		heights = append(heights, h)
+	}
+	return sorted(heights)
+}
+
+func sorted(heights []uint64) []uint64 {
+	heights = slices.Sorted(slices.Values(heights))
+	return slices.Compact(heights)
 }
 
 // points adds the headers themselves, unless one is not here: then the engine's blocks have them.

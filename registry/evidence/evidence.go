@@ -20,7 +20,7 @@ const (
 	MaxSize       = 32 << 10 // bytes, the default
 	MaxValidators = 200
 	maxHeaders    = 4
-	maxPoints     = 16
+	MaxPoints     = 16 // headers that date facts
 	maxPath       = 1024
 	maxDepth      = 64 // of the state tree
 	clockDrift    = 10 * time.Second
@@ -100,7 +100,7 @@ func parse(b []byte) (parts, error) {
 // points may be an empty array of two empty arrays when a status follows.
 func (r *reader) points(p *parts) {
 	r.array(2, 2)
-	n := r.array(0, maxPoints)
+	n := r.array(0, MaxPoints)
 	if n > 0 && r.err == nil {
 		p.points = make([]point, 0, n+maxHeaders)
 	}
@@ -141,7 +141,7 @@ func (r *reader) status(most int) *Status {
 // Build encodes an Evidence. It verifies nothing: Check does. Errors: a missing header or set, registry.ErrLimit.
 func Build(m Material) ([]byte, error) {
 	points := m.points()
-	if len(m.Headers) == 0 || len(m.Headers) > maxHeaders || len(points) != len(m.State.Points) || len(points) > maxPoints {
+	if len(m.Headers) == 0 || len(m.Headers) > maxHeaders || len(points) != len(m.State.Points) || len(points) > MaxPoints {
 		return nil, errors.New("evidence: build: headers or points are missing")
 	}
 	b := putUint(putArray(nil, 5+m.tail()), version)

@@ -248,3 +248,41 @@ func TestMomentThatIsNotInHere(t *testing.T) {
 		t.Fatalf("now: %v %v", in, err)
 	}
 }
+
+// TestManyAccreditations: an agency that was accredited anew for twenty years is proven as any other: the dates of all that ever
+// happened do not go into one Evidence, those that decide do.
+func TestManyAccreditations(t *testing.T) {
+	const vct, years = "urn:dojang:kr:resident-id:1", 20
+	c := chaintest.New(t, chaintest.Config{})
+	a := c.Agency("seoul")
+	var began [years + 1]time.Time
+	day := func(year int) int64 { return c.Time.Add(time.Duration(year) * 24 * time.Hour).Unix() }
+	from := day(0)
+	for n := 1; n <= years; n++ {
+		op := registry.Operation{Network: c.Genesis.Network, ChainID: c.Genesis.ChainID, DID: a.DID, Body: &registry.AccreditBody{Type: vct, N: uint64(n), Basis: []string{"law"}, From: from}}
+		c.Must(c.Op(op, chaintest.Member(0)))
+		c.Block()
+		began[n] = c.Headers[len(c.Headers)-1].Time
+		c.Block()
+	}
+	for _, tc := range []struct {
+		name string
+		at   time.Time
+		want int // how many were known
+	}{{"now", time.Time{}, years}, {"the newest", began[years], years}, {"the middle", began[years/2], years / 2}, {"the first", began[1], 1}, {"before all", began[1].Add(-time.Second), 0}} {
+		t.Run(tc.name, func(t *testing.T) {
+			q := chain.Query{Keys: []chain.KeyRef{{DID: a.DID, ID: "k1"}}, Accreditations: []chain.AccreditationRef{{DID: a.DID, Type: vct}}, At: tc.at}
+			facts, err := evidence.Check(c.Evidence(q), c.Trust(), c.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if key, _, err := facts.Key(t.Context(), a.DID, "k1", time.Time{}); err != nil || key.ActiveFrom.IsZero() {
+				t.Errorf("key: %+v %v", key, err)
+			}
+			_, _, err = facts.Accreditation(t.Context(), a.DID, vct, tc.at)
+			if tc.want == 0 != errors.Is(err, registry.ErrNotFound) || tc.want > 0 && err != nil {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}

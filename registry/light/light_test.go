@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -489,6 +490,37 @@ func TestFacts(t *testing.T) {
 	}
 	if _, _, err := r.Client.Facts(t.Context(), light.Query{}); !errors.Is(err, light.ErrQuery) {
 		t.Errorf("a question about nothing: %v", err)
+	}
+}
+
+// TestManyKeys: of a DID that changed its keys for years each is found, though they do not all go into one Evidence.
+func TestManyKeys(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	c := r.CreateDID(t, nil, nil)
+	const many = 10
+	name := func(i int) string { return "k" + strconv.Itoa(i) }
+	for i := range many {
+		key := registrytest.NewKey(t, "")
+		r.Change(t, c, &registry.UpdateBody{Keys: []registry.NewKey{{ID: name(i), Use: registry.UseAssertion, Key: key.Public}}})
+		r.Change(t, c, &registry.RetireBody{ID: name(i)})
+	}
+	for round := range 2 {
+		for i := range many {
+			key, _, err := r.Client.Key(t.Context(), c.DID, name(i), time.Time{})
+			if err != nil || key.RetiredAt.IsZero() {
+				t.Errorf("round %d, key %d: %+v %v", round, i, key, err)
+			}
+		}
+	}
+	var q light.Query
+	for i := range many {
+		q.DID, q.Keys = c.DID, append(q.Keys, name(i))
+	}
+	res, err := http.Get(r.URL + "/v1/evidence?" + q.Values().Encode())
+	must(t, err)
+	must(t, res.Body.Close())
+	if res.StatusCode != http.StatusRequestEntityTooLarge {
+		t.Errorf("too many dates: %d", res.StatusCode)
 	}
 }
 

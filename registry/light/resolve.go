@@ -202,6 +202,10 @@ func (c *Client) refresh(ctx context.Context, s *subject, q Query) error {
 		return nil
 	}
 	facts, raw, err := c.fetch(ctx, want, s.facts)
+	if errors.Is(err, errTooMuch) { // what was ever asked about the subject does not go into one Evidence: the question alone
+		want = q
+		facts, raw, err = c.fetch(ctx, want, s.facts)
+	}
 	if err != nil {
 		if ctx.Err() == nil && !more {
 			s.failed, s.err = now, err
@@ -242,14 +246,21 @@ func (c *Client) fetch(ctx context.Context, q Query, have *evidence.Facts) (fact
 	return facts, raw, err
 }
 
-var errBehind = errors.New("registry node is behind")
+var (
+	errBehind  = errors.New("registry node is behind")
+	errTooMuch = errors.New("more than one Evidence holds")
+)
 
 func (c *Client) fetchFrom(ctx context.Context, node string, q Query) (*evidence.Facts, []byte, error) {
 	body, status, err := get(ctx, c.cfg.HTTP, node+"/v1/evidence?"+q.Values().Encode(), MaxEvidence)
 	if err != nil {
 		return nil, nil, err
 	}
-	if status != http.StatusOK {
+	switch status {
+	case http.StatusOK:
+	case http.StatusRequestEntityTooLarge:
+		return nil, nil, errTooMuch
+	default:
 		return nil, nil, fmt.Errorf("registry node answered %d", status)
 	}
 	f, err := c.check(ctx, body)
