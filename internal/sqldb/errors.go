@@ -36,6 +36,17 @@ var (
 	ErrMisuse = errors.New("sqldb: misuse")
 )
 
+// Retryable reports whether it was the storage that failed, so that the caller may try again later: a server answers 503. After
+// ErrUnavailable what was asked for may have been done.
+func Retryable(err error) bool {
+	for _, e := range []error{ErrUnavailable, ErrFull, ErrConflict, ErrClosed} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
 // PanicError is a panic of a function given to Write or Read. Error does not show Value, which may hold personal data.
 type PanicError struct {
 	Value any

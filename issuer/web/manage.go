@@ -203,7 +203,9 @@ var problems = []struct {
 	{issuer.ErrNotPublished, http.StatusServiceUnavailable, "not-published", "the change is recorded; ask again until it is published and anchored"},
 	{records.ErrFile, http.StatusUnprocessableEntity, "file-unreadable", ""},
 	{sqldb.ErrFull, http.StatusServiceUnavailable, "storage-unavailable", "nothing was changed"},
+	{sqldb.ErrConflict, http.StatusServiceUnavailable, "storage-unavailable", "nothing was changed"},
 	{sqldb.ErrUnavailable, http.StatusServiceUnavailable, "storage-unavailable", ""},
+	{sqldb.ErrClosed, http.StatusServiceUnavailable, "storage-unavailable", "nothing was changed"},
 }
 
 // maxFieldErrors of one answer.

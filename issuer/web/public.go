@@ -256,5 +256,10 @@ func slowDown(retry time.Duration) *oauth.Error {
 
 // fault answers what is not the client's doing, and logs it.
 func (s *Server) fault(w http.ResponseWriter, err error) {
+	if storageFails(err) {
+		s.cfg.Log.Error("storage unavailable", "request", httpd.RequestID(w), "error", err)
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusServiceUnavailable, "storage-unavailable", ""))
+		return
+	}
 	httpd.WriteError(w, s.cfg.Log, err)
 }

@@ -348,10 +348,12 @@ func unavailable(err error) error {
 	if errors.As(err, &wire) {
 		return err
 	}
-	for _, e := range []error{audit.ErrUnavailable, sqldb.ErrUnavailable, sqldb.ErrFull, sqldb.ErrConflict, sqldb.ErrClosed, ttlkv.ErrUnavailable, ttlkv.ErrFull} {
-		if errors.Is(err, e) {
-			return oauth.NewError(oauth.TemporarilyUnavailable, "try again later").WithParent(err)
-		}
+	if storageFails(err) {
+		return oauth.NewError(oauth.TemporarilyUnavailable, "try again later").WithParent(err)
 	}
 	return err
+}
+
+func storageFails(err error) bool {
+	return sqldb.Retryable(err) || errors.Is(err, audit.ErrUnavailable) || errors.Is(err, ttlkv.ErrUnavailable) || errors.Is(err, ttlkv.ErrFull)
 }

@@ -8,7 +8,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/dojang-id/dojang/internal/audit"
 	"github.com/dojang-id/dojang/internal/httpd"
+	"github.com/dojang-id/dojang/internal/sqldb"
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/verifier"
 )
@@ -73,7 +75,15 @@ func problem(err error) (*httpd.Problem, bool) {
 			return httpd.NewProblem(row.status, row.code, row.detail).WithCause(err), true
 		}
 	}
+	if storageFails(err) {
+		return httpd.NewProblem(http.StatusServiceUnavailable, "storage-unavailable", "").WithCause(err), true
+	}
 	return nil, false
+}
+
+// storageFails: the caller may try again later.
+func storageFails(err error) bool {
+	return sqldb.Retryable(err) || errors.Is(err, audit.ErrUnavailable)
 }
 
 // tenant is the token's; the operator's token names one, or means the only one there is.

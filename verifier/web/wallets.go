@@ -75,6 +75,14 @@ func retrieveStatus(err error) int {
 	case errors.Is(err, verifier.ErrFinished), errors.Is(err, verifier.ErrTimedOut):
 		return http.StatusGone
 	}
+	return faultStatus(err)
+}
+
+// faultStatus is for what is not the wallet's doing.
+func faultStatus(err error) int {
+	if storageFails(err) {
+		return http.StatusServiceUnavailable
+	}
 	return http.StatusInternalServerError
 }
 
@@ -105,7 +113,7 @@ func submitStatus(err error) int {
 			return http.StatusBadRequest
 		}
 	}
-	return http.StatusInternalServerError
+	return faultStatus(err)
 }
 
 // formBody bounds and reads the body after its media type was checked; the desk decodes it.
@@ -136,6 +144,9 @@ func (e endpoint) refuse(w http.ResponseWriter, err error, status int) {
 	level := slog.LevelInfo
 	if status >= http.StatusInternalServerError {
 		code, level = oauth.ServerError, slog.LevelError
+	}
+	if status == http.StatusServiceUnavailable {
+		code = oauth.TemporarilyUnavailable
 	}
 	e.cfg.Log.LogAttrs(context.Background(), level, "wallet refused",
 		slog.String("tenant", e.tenant), slog.String("request", httpd.RequestID(w)), slog.String("cause", err.Error()))

@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/dojang-id/dojang/internal/httpd"
+	"github.com/dojang-id/dojang/internal/sqldb"
 	walletapi "github.com/dojang-id/dojang/wallet-api"
 )
 
@@ -108,6 +109,8 @@ func problem(err error) (*httpd.Problem, bool) {
 		return httpd.NewProblem(http.StatusForbidden, "instance-revoked", "This wallet was revoked."), true
 	case errors.Is(err, walletapi.ErrTooMany):
 		return httpd.NewProblem(http.StatusTooManyRequests, "too-many", "Come back tomorrow."), true
+	case sqldb.Retryable(err):
+		return httpd.NewProblem(http.StatusServiceUnavailable, "storage-unavailable", "Try again later."), true
 	}
 	return nil, false
 }

@@ -26,10 +26,7 @@ func NewServer(t testing.TB) *Server {
 	t.Helper()
 	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(programs) == 0 {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("PostgreSQL is not installed")
-		}
-		t.Skip("needs PostgreSQL's own programs")
+		absent(t, "needs PostgreSQL's own programs")
 	}
 	s := &Server{t: t, bin: filepath.Dir(programs[len(programs)-1])}
 	if s.dir, err = os.MkdirTemp("", "dojang-postgres-"); err != nil {
@@ -39,7 +36,7 @@ func NewServer(t testing.TB) *Server {
 	if os.Getuid() == 0 {
 		u, err := user.Lookup("postgres")
 		if err != nil {
-			t.Skip("there is no user for PostgreSQL")
+			absent(t, "needs a user for PostgreSQL")
 		}
 		uid, _ := strconv.Atoi(u.Uid) // numbers on this system
 		gid, _ := strconv.Atoi(u.Gid)
@@ -59,6 +56,14 @@ func NewServer(t testing.TB) *Server {
 	t.Cleanup(s.Kill)
 	s.run("createdb", "-h", "127.0.0.1", "-p", strconv.Itoa(s.port), "-U", "dojang", "dojang")
 	return s
+}
+
+func absent(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
 }
 
 // URL of its database.
