@@ -28,7 +28,12 @@ type desk struct {
 
 func newDesk(t *testing.T) *desk {
 	t.Helper()
-	db, err := sqldb.Open(t.Context(), "sqlite://"+filepath.Join(t.TempDir(), "wallet-api.db"))
+	return deskOn(t, "sqlite://"+filepath.Join(t.TempDir(), "wallet-api.db"))
+}
+
+func deskOn(t *testing.T, url string) *desk {
+	t.Helper()
+	db, err := sqldb.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -151,6 +151,7 @@ func (h *hurt) holds(t *testing.T) {
 
 // TestDiskFails lets the n-th operation on the issuer's disk fail while a credential is issued and revoked.
 func TestDiskFails(t *testing.T) {
+	t.Parallel()
 	for _, f := range []struct {
 		name  string
 		fault sqldbtest.Fault
@@ -193,6 +194,7 @@ func TestDiskFails(t *testing.T) {
 
 // TestWireIsCut cuts the issuer's connection to PostgreSQL around the n-th commit of an issuance and a revocation.
 func TestWireIsCut(t *testing.T) {
+	t.Parallel()
 	server := os.Getenv("DOJANG_TEST_POSTGRES")
 	if server == "" {
 		if os.Getenv("CI") == "true" {
@@ -230,15 +232,16 @@ func TestWireIsCut(t *testing.T) {
 
 // TestServerIsKilled ends PostgreSQL at once in the middle of issuances.
 func TestServerIsKilled(t *testing.T) {
+	t.Parallel()
 	server := sqldbtest.NewServer(t)
 	h := newHurt(t, server.URL())
 	h.story(t, func() {})
-	for i := range 4 {
+	for i := range 2 {
 		t.Run(fmt.Sprintf("K06 PostgreSQL ends at once, time %d", i+1), func(t *testing.T) {
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				time.Sleep(time.Duration(3+7*i) * time.Millisecond)
+				time.Sleep(time.Duration(4+11*i) * time.Millisecond)
 				server.Kill()
 			}()
 			h.story(t, func() { <-done; server.Start() })

@@ -84,6 +84,8 @@ func answer(w http.ResponseWriter, log *slog.Logger, v any, err error) {
 		p, known := problem(err)
 		if !known {
 			p = httpd.NewProblem(http.StatusInternalServerError, "internal-error", "")
+		}
+		if p.Status >= http.StatusInternalServerError {
 			p.Reference = httpd.RequestID(w)
 			if log != nil {
 				log.Error("wallet-api", slog.String("request", p.Reference), slog.Any("error", err))

@@ -271,7 +271,7 @@ func TestProblems(t *testing.T) {
 		}
 		res, m := d.post(d.server.Public(), "/v1/instances", fresh)
 		text, err := json.Marshal(m)
-		if err != nil || res.StatusCode != http.StatusInternalServerError || m["reference"] == nil || strings.Contains(string(text), "sqldb") {
+		if err != nil || res.StatusCode != http.StatusServiceUnavailable || m["reference"] == nil || strings.Contains(string(text), "sqldb") {
 			t.Errorf("answered %d %s", res.StatusCode, text)
 		}
 		if ref, _ := m["reference"].(string); ref == "" || !strings.Contains(d.logged.String(), ref) {
