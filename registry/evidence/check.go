@@ -243,8 +243,11 @@ func (t *trusted) verify(h *SignedHeader, top hash, sets []ValidatorSet) error {
 			overlap += newest.powerOf(own[v.Index].PublicKey)
 		}
 	}
-	if signed*3 <= total*2 || (!direct && overlap*3 <= trustedTotal) { // powers are at most 2^60
+	switch {
+	case signed*3 <= total*2: // powers are at most 2^60
 		return errVotes
+	case !direct && overlap*3 <= trustedTotal:
+		return errSet
 	}
 	var b [320]byte
 	for _, v := range h.Commit.Votes {

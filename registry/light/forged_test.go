@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ import (
 	"github.com/cometbft/cometbft/privval"
 	cmtproto "github.com/cometbft/cometbft/proto/tendermint/types"
 	"github.com/cometbft/cometbft/types"
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/dojang-id/dojang/registry"
 	"github.com/dojang-id/dojang/registry/chain"
@@ -393,6 +395,51 @@ func TestForkInEvidenceAlone(t *testing.T) {
 	}
 	if len(alarms) != 1 {
 		t.Errorf("alarms: %v", alarms)
+	}
+}
+
+// TestValidatorsChangedMeanwhile: a reader that was off while the validators were exchanged one by one, and follows nothing, still
+// finds the way to the newest header: what an Evidence does not bridge, tracking does.
+func TestValidatorsChangedMeanwhile(t *testing.T) {
+	r := record(t, 6)
+	keys := slices.Clone(r.validators)
+	for range 5 {
+		keys = append(keys, ed25519.GenPrivKey())
+	}
+	first := r.trust.Height + 1
+	set := func(h uint64) []crypto.PrivKey { return keys[h-first:][:4] }
+	changed := map[uint64]*types.LightBlock{}
+	var sets types.LightBlock // for the hash of the next set
+	for h := first; h <= r.top; h++ {
+		lb := r.copied(t, h)
+		theirs(lb, set(h))
+		if h < r.top {
+			sets.SignedHeader = &types.SignedHeader{Header: &types.Header{}}
+			theirs(&sets, set(h+1))
+			lb.NextValidatorsHash = sets.ValidatorsHash
+		}
+		sign(t, lb, set(h))
+		changed[h] = lb
+	}
+	var parts []cbor.RawMessage
+	must(t, cbor.Unmarshal(r.evidence[r.top], &parts))
+	var tree []byte
+	must(t, cbor.Unmarshal(parts[4], &tree))
+	lb := changed[r.top]
+	head := evidence.SignedHeader{Header: ourHeader(lb.Header), Commit: evidence.Commit{PartsTotal: lb.Commit.BlockID.PartSetHeader.Total, PartsHash: lb.Commit.BlockID.PartSetHeader.Hash, Round: uint32(lb.Commit.Round)}}
+	var own evidence.ValidatorSet
+	for i, v := range lb.ValidatorSet.Validators {
+		own = append(own, evidence.Validator{PublicKey: [32]byte(v.PubKey.Bytes()), Power: v.VotingPower})
+		head.Commit.Votes = append(head.Commit.Votes, evidence.Vote{Index: i, Time: lb.Commit.Signatures[i].Timestamp, Signature: lb.Commit.Signatures[i].Signature})
+	}
+	raw, err := evidence.Build(evidence.Material{ChainID: r.trust.ChainID, Headers: []evidence.SignedHeader{head}, Sets: []evidence.ValidatorSet{own}, State: evidence.StateProof{Tree: tree}})
+	must(t, err)
+	if _, err := evidence.Check(raw, r.trust, time.Now()); !errors.Is(err, registry.ErrUntrusted) {
+		t.Fatalf("an Evidence alone: %v", err)
+	}
+	nodes := replayedNodes{"a": {r: r, head: r.top, bent: changed, ev: raw}, "b": {r: r, head: r.top, bent: changed, ev: raw}}
+	if trusted, ok := believed(t, r, nodes); !ok || trusted.Height != r.top {
+		t.Errorf("not believed; trusts %d of %d", trusted.Height, r.top)
 	}
 }
 

@@ -40,7 +40,7 @@ type Config struct {
 	Bundle *evidence.Bundle
 	// Head is a published head that may restore trust after it has expired; nil: only a newer bundle does.
 	Head *evidence.Head
-	HTTP *http.Client // nil: a plain one with a timeout of 3 s
+	HTTP *http.Client // nil: a plain one with a timeout of 3 s, which no node sends elsewhere
 	// CacheTTL is how long an answer is given without asking a node whether there is a newer one; 0: 1 s. Not the age
 	// that a policy allows: that is judged by Checked.KnownAt.
 	CacheTTL time.Duration
@@ -128,7 +128,7 @@ func New(cfg Config) (*Client, error) {
 		return nil, ErrNoWitness
 	}
 	if cfg.HTTP == nil {
-		cfg.HTTP = &http.Client{Timeout: fetchTimeout}
+		cfg.HTTP = &http.Client{Timeout: fetchTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	}
 	if cfg.CacheTTL == 0 {
 		cfg.CacheTTL = time.Second
@@ -172,13 +172,19 @@ func (c *Client) Trust() evidence.Trust { return *c.trust.Load() }
 // check is the one place where an answer of a node becomes facts.
 func (c *Client) check(ctx context.Context, raw []byte) (*evidence.Facts, error) {
 	facts, err := c.checkBytes(raw)
-	if errors.Is(err, evidence.ErrTooOld) && c.renew(ctx) {
+	if errors.Is(err, evidence.ErrTooOld) && c.renew(ctx) || c.unknownValidators(err) && c.track.advance(ctx) == nil {
 		facts, err = c.checkBytes(raw)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return facts, c.track.confirm(ctx, facts.Head(), facts.HeadHash())
+}
+
+// unknownValidators: more of them may have changed since the trust point than one Evidence bridges; tracking goes step by step. Liars
+// make callers look for that once in CacheTTL.
+func (c *Client) unknownValidators(err error) bool {
+	return evidence.FailedStep(err) == evidence.StepSet && c.track.due()
 }
 
 func (c *Client) checkBytes(raw []byte) (*evidence.Facts, error) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -146,9 +147,12 @@ func TestLyingNode(t *testing.T) {
 		}
 	})
 	t.Run("an acknowledgement that the chain does not show", func(t *testing.T) {
+		at, err := url.Parse(r.URL)
+		must(t, err)
+		honest := httputil.NewSingleHostReverseProxy(at)
 		fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			if q.Method == http.MethodGet {
-				http.Redirect(w, q, r.URL+q.URL.RequestURI(), http.StatusTemporaryRedirect)
+				honest.ServeHTTP(w, q)
 				return
 			}
 			raw, _ := io.ReadAll(q.Body)
@@ -490,6 +494,28 @@ func TestFacts(t *testing.T) {
 	}
 	if _, _, err := r.Client.Facts(t.Context(), light.Query{}); !errors.Is(err, light.ErrQuery) {
 		t.Errorf("a question about nothing: %v", err)
+	}
+}
+
+// A node is asked itself: it does not make its readers ask others, inside of their own network for instance.
+func TestRedirect(t *testing.T) {
+	r := registrytest.Start(t, registrytest.Options{})
+	did, asked := issuer(t, r), 0
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+	defer inside.Close()
+	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		http.Redirect(w, q, inside.URL, http.StatusTemporaryRedirect)
+	}))
+	defer liar.Close()
+	c := client(t, light.Config{Nodes: []string{liar.URL}, Trust: r.Trust})
+	if _, _, err := c.Key(t.Context(), did, "issue-1", time.Time{}); !errors.Is(err, registry.ErrUnavailable) {
+		t.Errorf("an answer: %v", err)
+	}
+	if _, err := c.Submit(t.Context(), []byte{1}); err == nil {
+		t.Errorf("submitted: %v", err)
+	}
+	if asked != 0 {
+		t.Errorf("somebody else was asked %d times", asked)
 	}
 }
 

@@ -26,7 +26,8 @@ type tracker struct {
 
 	mu        sync.Mutex // the engine's client is not safe for concurrent use
 	client    *cmtlight.Client
-	turn      int // which node is primary
+	turn      int       // which node is primary
+	sought    time.Time // when due was last true
 	confirmed heads
 }
 
@@ -57,6 +58,18 @@ func (t *tracker) confirm(ctx context.Context, head registry.Checked, hash [32]b
 	}
 	t.confirmed.Add(head.Height, hash)
 	return nil
+}
+
+// due is true once in CacheTTL.
+func (t *tracker) due() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.c.cfg.Now()
+	if young(now, t.sought, t.c.cfg.CacheTTL) {
+		return false
+	}
+	t.sought = now
+	return true
 }
 
 // advance moves the trust point to the newest header of the network.
