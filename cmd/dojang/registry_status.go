@@ -38,6 +38,7 @@ type nodeStatus struct {
 		Signed    bool   `json:"signed"`
 		Self      bool   `json:"self,omitempty"`
 	} `json:"validators"`
+	ArchiveMissing int64 `json:"archive_missing"`
 }
 
 func (c *registryStatusCmd) Run(e *env) error {
@@ -91,7 +92,11 @@ func (c *registryStatusCmd) show(e *env, st nodeStatus) error {
 			signing++
 		}
 	}
-	_, err := fmt.Fprintf(e.stdout, "%-12s %-8s height %-8d peers %-3d validators %d, signing %d\n", st.Home, st.Health.Status, st.Health.Height,
-		st.Health.Peers, len(st.Validators), signing)
+	archive := ""
+	if st.ArchiveMissing > 0 {
+		archive = fmt.Sprintf(", archive lacks %d status epochs", st.ArchiveMissing)
+	}
+	_, err := fmt.Fprintf(e.stdout, "%-12s %-8s height %-8d peers %-3d validators %d, signing %d%s\n", st.Home, st.Health.Status, st.Health.Height,
+		st.Health.Peers, len(st.Validators), signing, archive)
 	return err
 }

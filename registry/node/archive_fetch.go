@@ -2,11 +2,10 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/dojang-id/dojang/internal/statuslist"
 	"github.com/dojang-id/dojang/registry"
@@ -288,19 +287,33 @@ func (f *filler) fail(peer string, err error) {
 func (f *filler) ask(ctx context.Context, peer, kind string, hashes [][32]byte) ([][]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
-	var url strings.Builder
-	url.WriteString(peer + ArchivePath)
-	sep := byte('?')
-	for _, h := range hashes {
-		url.WriteByte(sep)
-		url.WriteString(kind + "=" + hex.EncodeToString(h[:]))
-		sep = '&'
-	}
-	raw, err := f.cfg.Fetch(ctx, url.String(), "application/cbor", maxArchive)
+	raw, err := f.cfg.Fetch(ctx, peer+ArchivePath+"?"+kind+"="+EncodeHashes(hashes), "application/cbor", maxArchive)
 	if err != nil {
 		return nil, err
 	}
 	return parseArchived(raw, len(hashes))
+}
+
+// EncodeHashes is how hashes stand in a query: base64url of all in a row.
+func EncodeHashes(hashes [][32]byte) string {
+	raw := make([]byte, 0, 32*len(hashes))
+	for i := range hashes {
+		raw = append(raw, hashes[i][:]...)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+// DecodeHashes is the inverse, of 1 to MaxArchived hashes. Error: registry.ErrMalformed.
+func DecodeHashes(text string) ([][32]byte, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	if err != nil || len(raw) == 0 || len(raw)%32 != 0 || len(raw) > 32*MaxArchived {
+		return nil, registry.ErrMalformed
+	}
+	var out [][32]byte
+	for hash := range slices.Chunk(raw, 32) {
+		out = append(out, [32]byte(hash))
+	}
+	return out, nil
 }
 
 // parseArchived is an answer to n hashes.

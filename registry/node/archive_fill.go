@@ -17,8 +17,8 @@ import (
 // ArchivePath on a node's HTTP face gives other nodes what its archive has, by hash (Node.Archived).
 const ArchivePath = "/v1/archive"
 
-// MaxArchived is how much one request to ArchivePath may ask for.
-const MaxArchived = 64
+// MaxArchived is how much one request to ArchivePath may ask for: its URL stays below the 2 KiB that clients take.
+const MaxArchived = 32
 
 const (
 	archivedBytes = 1 << 20 // of one answer, but for its last item

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"encoding/hex"
 	"net/http"
 	"net/url"
 
@@ -30,29 +29,25 @@ func (s *Server) archived(w http.ResponseWriter, r *http.Request) {
 	s.answer(w, "application/cbor", raw)
 }
 
-// parseArchiveQuery takes one kind of hash, 1 to node.MaxArchived of them. Error: light.ErrQuery.
+// parseArchiveQuery takes one kind of hashes (node.EncodeHashes). Error: light.ErrQuery.
 func parseArchiveQuery(raw string) (roots, objects [][32]byte, err error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil || len(values) != 1 {
 		return nil, nil, light.ErrQuery
 	}
 	for kind, texts := range values {
-		to := &roots
-		if kind == "hash" {
-			to = &objects
-		} else if kind != "root" {
+		if len(texts) != 1 {
 			return nil, nil, light.ErrQuery
 		}
-		if len(texts) > node.MaxArchived {
+		hashes, err := node.DecodeHashes(texts[0])
+		switch {
+		case err != nil:
 			return nil, nil, light.ErrQuery
-		}
-		for _, text := range texts {
-			hash, err := hex.DecodeString(text)
-			if err != nil || len(hash) != 32 {
-				return nil, nil, light.ErrQuery
-			}
-			*to = append(*to, [32]byte(hash))
+		case kind == "root":
+			return hashes, nil, nil
+		case kind == "hash":
+			return nil, hashes, nil
 		}
 	}
-	return roots, objects, nil
+	return nil, nil, light.ErrQuery
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/dojang-id/dojang/registry/light"
@@ -10,10 +9,11 @@ import (
 )
 
 func FuzzArchiveQuery(f *testing.F) {
-	hash := "hash=" + strings.Repeat("0f", 32)
-	f.Add(hash)
-	f.Add(hash + "&" + hash)
-	f.Add("root=" + strings.Repeat("0F", 32) + "&" + hash)
+	some := node.EncodeHashes([][32]byte{{1}, {2}})
+	f.Add("hash=" + some)
+	f.Add("hash=" + some + "&hash=" + some)
+	f.Add("root=" + some + "&hash=" + some)
+	f.Add("root=" + node.EncodeHashes(make([][32]byte, node.MaxArchived+1)))
 	f.Add("hash=%zz")
 	f.Fuzz(func(t *testing.T, raw string) {
 		roots, objects, err := parseArchiveQuery(raw)

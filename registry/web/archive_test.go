@@ -349,9 +349,10 @@ func TestEntryOfThePast(t *testing.T) {
 		}
 	})
 	t.Run("what peers may ask for", func(t *testing.T) {
-		hash := strings.Repeat("ab", 32)
-		for query, want := range map[string]int{"": 400, "hash=" + hash: 200, "root=" + hash: 200, "hash=" + hash + "&root=" + hash: 400, "hash=ab": 400, "hash=": 400, "other=" + hash: 400,
-			"hash=" + hash + strings.Repeat("&hash="+hash, node.MaxArchived): 400} {
+		one := node.EncodeHashes([][32]byte{{7}})
+		for query, want := range map[string]int{"": 400, "hash=" + one: 200, "root=" + one: 200, "hash=" + one + "&root=" + one: 400, "hash=ab": 400, "hash=": 400, "other=" + one: 400,
+			"hash=" + one + "&hash=" + one: 400, "hash=" + one + "=": 400, "hash=" + node.EncodeHashes(make([][32]byte, node.MaxArchived)): 200,
+			"hash=" + node.EncodeHashes(make([][32]byte, node.MaxArchived+1)): 400} {
 			if a := get(t, p.front.URL+node.ArchivePath+"?"+query, ""); a.status != want {
 				t.Errorf("%.80s: %d, want %d", query, a.status, want)
 			}

@@ -28,6 +28,8 @@ type nodeOutput struct {
 		Members     []memberJSON    `json:"members"`
 		Peers       []peerJSON      `json:"peers" doc:"Connected now"`
 		Validators  []validatorJSON `json:"validators" doc:"Of the newest header"`
+		// ArchiveMissing grows and falls with what the node looks for among its peers.
+		ArchiveMissing int64 `json:"archive_missing" doc:"Status epochs whose lists this node does not have (yet)"`
 	}
 }
 
@@ -112,7 +114,7 @@ func (s *Server) manageNode(context.Context, *struct{}) (*nodeOutput, error) {
 	out := &nodeOutput{}
 	n := s.cfg.Node
 	out.Body.Network, out.Body.ChainID, out.Body.Development = n.Network(), n.ChainID(), n.Development()
-	out.Body.HeartbeatMS = n.Heartbeat().Milliseconds()
+	out.Body.HeartbeatMS, out.Body.ArchiveMissing = n.Heartbeat().Milliseconds(), n.ArchiveMissing()
 	out.Body.Health, _ = s.healthNow()
 	for _, m := range n.Members() {
 		out.Body.Members = append(out.Body.Members, memberJSON{ID: m.ID, Name: m.Name})
