@@ -99,6 +99,7 @@ func TestEntryOfThePast(t *testing.T) {
 	t.Cleanup(publisher.Close)
 	s.run(fmt.Sprintf(`dojang registry init net/1 --member agency-1 --name-en "Agency 1" --generate-passphrase
 sed -i 's#^origins: .*#origins: ["%s"]#' net/1/node.yaml
+sed -i 's#^snapshot_blocks: .*#snapshot_blocks: 5#' net/1/node.yaml
 dojang registry genesis net/network.json net/1/card.json --network trial --heartbeat 200ms --time-lock 0s
 dojang registry start net/1 --network net/network.json 2>net/1.log &
 echo $! >net/1.pid
@@ -138,7 +139,38 @@ dojang registry proposals net/1 1 --wait`, publisher.URL, publisher.URL))
 		all = append(all, q)
 	}
 	s.refused("dojang registry evidence net/1 net/x.cbor --did "+did+" --list "+uri+" --index 4711", "2", "the newest list is published as a whole")
+	publisher.Close()
+	s.run(`dojang registry init net/2 --host 127.0.0.2 --generate-passphrase
+dojang registry admit net/1 net/2/card.json
+dojang registry trust export net/1 net/trust.json
+dojang registry join net/2 --network net/network.json --trust net/trust.json
+dojang registry start net/2 2>net/2.log &
+dojang registry status net/2 --wait 3`)
+	at, err := time.Parse(time.RFC3339, revoked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asks := fmt.Sprintf("http://127.0.0.2:%d/v1/evidence?%s", s.port+1, light.Query{DID: registry.DID(did), Status: true, List: uri, Entry: 4711, At: at}.Values().Encode())
+	for end := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) { // a newcomer has none of the old lists yet
+		res, err := http.Get(asks)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode == http.StatusOK {
+			break
+		}
+		if res.StatusCode != http.StatusServiceUnavailable || time.Now().After(end) {
+			t.Fatalf("%d: %s", res.StatusCode, s.run("cat net/2.log"))
+		}
+	}
 	s.stop()
+	if text := s.run(fmt.Sprintf("dojang registry evidence net/2 net/newcomer.cbor --did "+did+" --list "+uri+" --index 4711 --at %s --known %s", revoked, revoked)); !strings.Contains(text, "was revoked (status epoch 2") {
+		t.Errorf("by the newcomer: %s", text)
+	}
+	if text := s.run("dojang registry status net/2 --json || true"); !strings.Contains(text, `"archive_missing":0`) {
+		t.Error(text)
+	}
 	verify := func(q asked, more string) string {
 		return fmt.Sprintf("dojang verify evidence net/%s.cbor --trust net/%s.json --in-force-at %s --known-at %s %s", q.name, q.name, q.at, q.known, more)
 	}
@@ -157,8 +189,7 @@ dojang registry proposals net/1 1 --wait`, publisher.URL, publisher.URL))
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := bytes.LastIndex(raw, []byte("chunk")) + 200 // inside of the chunk
-	raw[at] ^= 1
+	raw[bytes.LastIndex(raw, []byte("chunk"))+200] ^= 1 // inside of the chunk
 	if err := os.WriteFile(filepath.Join(s.dir, "net/bent.cbor"), raw, 0o600); err != nil {
 		t.Fatal(err)
 	}

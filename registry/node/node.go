@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math/rand/v2"
 	"path/filepath"
@@ -173,6 +174,9 @@ func (n *Node) findSponsor() error {
 			return nil
 		}
 		key, err := loadSponsor(n.cfg.Home)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a newcomer for readers
+		}
 		if err != nil {
 			return fmt.Errorf("read sponsor key: %w", err)
 		}
