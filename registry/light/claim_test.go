@@ -60,7 +60,7 @@ func TestClaimsAreProven(t *testing.T) {
 		t.Run("a lie about "+c.name, func(t *testing.T) {
 			fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 				if q.Method == http.MethodGet {
-					http.Redirect(w, q, r.URL+q.URL.RequestURI(), http.StatusTemporaryRedirect)
+					proxy(t, r.URL).ServeHTTP(w, q)
 					return
 				}
 				op, err := registry.ParseOperation(c.raw)

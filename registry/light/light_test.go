@@ -147,9 +147,7 @@ func TestLyingNode(t *testing.T) {
 		}
 	})
 	t.Run("an acknowledgement that the chain does not show", func(t *testing.T) {
-		at, err := url.Parse(r.URL)
-		must(t, err)
-		honest := httputil.NewSingleHostReverseProxy(at)
+		honest := proxy(t, r.URL)
 		fake := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
 			if q.Method == http.MethodGet {
 				honest.ServeHTTP(w, q)
@@ -495,6 +493,14 @@ func TestFacts(t *testing.T) {
 	if _, _, err := r.Client.Facts(t.Context(), light.Query{}); !errors.Is(err, light.ErrQuery) {
 		t.Errorf("a question about nothing: %v", err)
 	}
+}
+
+// proxy is what a liar asks when it tells the truth.
+func proxy(t *testing.T, node string) http.Handler {
+	t.Helper()
+	at, err := url.Parse(node)
+	must(t, err)
+	return httputil.NewSingleHostReverseProxy(at)
 }
 
 // A node is asked itself: it does not make its readers ask others, inside of their own network for instance.
