@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -133,18 +134,29 @@ func TestSystemCallsFail(t *testing.T) {
 	}
 	for _, fault := range []struct {
 		call, err string
+		file      string // only of this one, below data; "": of all
 		when      []int
 	}{
-		{"fsync", "EIO", []int{40, 5, 200}},
-		{"renameat,rename,renameat2", "ENOSPC", []int{30, 4, 150}},
-		{"ftruncate", "EIO", []int{1}},
+		{"fsync", "EIO", "", []int{40, 5, 200}},
+		{"renameat,rename,renameat2", "ENOSPC", "", []int{30, 4, 150}},
+		{"ftruncate", "EIO", "", []int{1}},
+		{"write", "ENOSPC", "cs.wal/wal", []int{25, 2, 90}},
+		{"write", "EIO", "blockstore.db/000001.log", []int{6, 1, 30}},
+		{"write", "ENOSPC", "state.db/000001.log", []int{9, 2, 40}},
+		{"write", "EIO", "chain/registry.db/000001.log", []int{5, 1, 25}},
 	} {
+		if everyByte {
+			fault.when = nil
+			for n := 1; n <= 60; n += 1 + n/8 {
+				fault.when = append(fault.when, n)
+			}
+		}
 		for i, n := range fault.when {
-			if i > 0 && os.Getenv("CI") != "true" {
+			if i > 0 && os.Getenv("CI") != "true" && !everyByte {
 				continue // the first of each is enough while one works
 			}
 			name := strings.Split(fault.call, ",")[0]
-			t.Run(fmt.Sprintf("K07 %s fails with %s from the %dth on", name, fault.err, n), func(t *testing.T) {
+			t.Run(strings.TrimSpace(fmt.Sprintf("K07 %s fails with %s from the %dth on %s", name, fault.err, n, fault.file)), func(t *testing.T) {
 				t.Parallel()
 				home := oneHome(t, t.TempDir())
 				calls := make([]string, 0, 3)
@@ -152,8 +164,12 @@ func TestSystemCallsFail(t *testing.T) {
 					calls = append(calls, "?"+c)
 				}
 				set := strings.Join(calls, ",")
-				acknowledged := nodeChild(t, home, 4*time.Second, strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace="+set,
-					"-e", fmt.Sprintf("inject=%s:error=%s:when=%d+", set, fault.err, n))
+				tool := []string{strace, "-f", "-qq", "-o", os.DevNull, "-e", "trace=" + set, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d+", set, fault.err, n)}
+				if fault.file != "" {
+					path := filepath.Join(home, dataDir, fault.file)
+					tool = append(tool, "-P", path)
+				}
+				acknowledged := nodeChild(t, home, 4*time.Second, tool...)
 				t.Logf("%d acknowledged", len(acknowledged))
 				after(t, home, acknowledged)
 			})

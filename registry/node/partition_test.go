@@ -175,8 +175,14 @@ func TestPartitions(t *testing.T) {
 		}
 		whole(t)
 	})
-	t.Run("late by 100 ms, more or less", func(t *testing.T) {
-		links.Delay(func() time.Duration { return time.Duration(50+rand.IntN(100)) * time.Millisecond })
+	t.Run("late by 100 ms, more or less, and one in twenty sent again", func(t *testing.T) {
+		links.Delay(func() time.Duration {
+			late := time.Duration(50+rand.IntN(100)) * time.Millisecond
+			if rand.IntN(20) == 0 { // what a connection makes of a lost packet
+				late += 200 * time.Millisecond
+			}
+			return late
+		})
 		goesOn(t, l.Nodes, 3)
 		links.Delay(nil)
 		whole(t)
