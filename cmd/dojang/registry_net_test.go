@@ -371,13 +371,13 @@ func TestOperatorsPage(t *testing.T) {
 		s.refused("dojang registry vote net/4 4 yes --trust net/trust.json", "0", "2 of 3 votes for it: agency-1, agency-4") // its node is dead, its vote counts
 	})
 	step("parameters change by votes", func(t *testing.T) {
-		text := s.run("dojang registry propose params net/1 --heartbeat 700ms --quota-operations 5000\nfor i in 2 5; do dojang registry vote net/$i 5 yes; done\ndojang registry proposals net/1 5 --wait")
-		for _, want := range []string{"set quota_operations to 5000 operations, heartbeat_ms to 700ms", "executed"} {
+		text := s.run("dojang registry propose params net/1 --heartbeat 2s --quota-operations 5000\nfor i in 2 5; do dojang registry vote net/$i 5 yes; done\ndojang registry proposals net/1 5 --wait")
+		for _, want := range []string{"set quota_operations to 5000 operations, heartbeat_ms to 2s", "executed"} {
 			if !strings.Contains(text, want) {
 				t.Errorf("%q is not in %s", want, text)
 			}
 		}
-		s.explorer("/governance", "/proposals/5", " → 700")
+		s.explorer("/governance", "/proposals/5", " → 2")
 	})
 	step("the one that was dead all the while catches up", func(t *testing.T) {
 		height := s.status("net/1")[0].Health.Height
