@@ -187,7 +187,7 @@ func TestUpgradeWhileAway(t *testing.T) {
 	t.Parallel()
 	const next = chain.AppVersion + 1
 	var log logbook
-	l := faultnet(t, LocalnetConfig{Validators: 4, Heartbeat: 300 * time.Millisecond, Genesis: direct, Each: func(i int, cfg *Config) {
+	l := faultnet(t, LocalnetConfig{Validators: 4, Heartbeat: 500 * time.Millisecond, Genesis: direct, Each: func(i int, cfg *Config) {
 		if i != 3 {
 			cfg.Chain.Version = next
 		}
@@ -196,10 +196,11 @@ func TestUpgradeWhileAway(t *testing.T) {
 	defer cancel()
 	n, old := l.Nodes[0], l.Nodes[3]
 	op, _, _ := create(t, n)
-	from := submitOK(t, n, op)[0].Height + 10
+	submitOK(t, n, op)
 	if err := old.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
+	from := n.run.Load().newest.Load() + 20
 	raw, err := registry.Operation{Network: n.Network(), ChainID: n.ChainID(), Seq: 1, Body: &registry.UpgradeBody{Version: next, Height: from}}.Sign(members(t, l)...)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 // Package sqldbtest opens empty databases for tests: SQLite always, PostgreSQL when DOJANG_TEST_POSTGRES is set.
 //
-// Use [Each] to run one suite on every engine, [Open] for one SQLite file.
+// Use [Each] to run one suite on every engine, [Open] for one SQLite file. To hurt them: [NewDisk] lets the n-th write, sync or
+// truncation under SQLite fail, [NewWire] cuts the connection to PostgreSQL around a commit, [NewServer] is one that may be killed.
 package sqldbtest
 
 import (
