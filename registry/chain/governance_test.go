@@ -210,6 +210,16 @@ func TestProposals(t *testing.T) {
 		want(t, "the ninth", code(c, c.Proposal(0, registry.Operation{Body: newMember(30)})), registry.CodeLimit)
 		want(t, "another member's first", code(c, c.Proposal(1, registry.Operation{Body: newMember(30)})), registry.CodeOK)
 	})
+	t.Run("H28 eight members that fill every place stop nobody else", func(t *testing.T) {
+		c := council(t, 10, 6)
+		for m := range 8 {
+			for i := range 8 {
+				c.Must(c.Proposal(m, registry.Operation{Seq: uint64(8*m + i), Body: newMember(100 + 8*m + i)}))
+			}
+		}
+		want(t, "another member's first", code(c, c.Proposal(8, registry.Operation{Body: &registry.MemberRemoveBody{ID: chaintest.MemberID(0)}})), registry.CodeOK)
+		want(t, "its second", code(c, c.Proposal(8, registry.Operation{Body: newMember(30)})), registry.CodeLimit)
+	})
 	t.Run("recover by the members", func(t *testing.T) {
 		c := council(t, 3, 2)
 		a := agency(c, "gaon")

@@ -50,9 +50,6 @@ func (d *deciding) open(member string) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if len(all.Open) >= maxOpen {
-		return 0, registry.Refuse(registry.CodeLimit, "too many proposals are open")
-	}
 	mine := 0
 	for _, n := range all.Open {
 		p, err := readProposal(d.w, n)
@@ -62,6 +59,9 @@ func (d *deciding) open(member string) (uint64, error) {
 		if p.Proposer == member {
 			mine++
 		}
+	}
+	if mine > 0 && len(all.Open) >= maxOpen { // a first one always: the few cannot take every place
+		return 0, registry.Refuse(registry.CodeLimit, "too many proposals are open")
 	}
 	if mine >= maxOpenOfMember {
 		return 0, registry.Refuse(registry.CodeLimit, "too many proposals of this member are open")

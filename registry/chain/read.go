@@ -274,12 +274,7 @@ func latest[T any](m *Machine, f registry.Family) (T, uint64, error) {
 
 // Iterate calls f for the leaves under a prefix, in key order, until f returns false. f must not keep the slices.
 func (m *Machine) Iterate(prefix []byte, f func(key, value []byte) bool) error {
-	tree, err := m.newest()
-	if err != nil {
-		return err
-	}
-	each(tree, prefix, f)
-	return nil
+	return m.Range(prefix, after(prefix), f)
 }
 
 func each(tree *iavl.ImmutableTree, prefix []byte, f func(key, value []byte) bool) {
@@ -302,10 +297,15 @@ func after(prefix []byte) []byte {
 
 // Range calls f for the leaves with from <= key < to, in key order, until f returns false. f must not keep the slices.
 func (m *Machine) Range(from, to []byte, f func(key, value []byte) bool) error {
-	tree, err := m.newest()
+	height := m.Info().Height
+	if height == 0 {
+		return registry.ErrNotFound
+	}
+	tree, release, err := m.hold(height) // a long walk ends early without a word when what it walks over is pruned
 	if err != nil {
 		return err
 	}
+	defer release()
 	tree.IterateRange(from, to, true, func(k, v []byte) bool { return !f(k, v) })
 	return nil
 }

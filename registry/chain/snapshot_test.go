@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"testing"
 
 	"github.com/dojang-id/dojang/registry/chain"
@@ -304,6 +305,34 @@ func TestExportVersions(t *testing.T) {
 	}
 	if _, _, err := f.Key(t.Context(), agencies[0].DID, "k1", c.Now()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A walk over all leaves sees all of them, however many blocks are made and pruned meanwhile.
+func TestWalkWhilePruning(t *testing.T) {
+	c := chaintest.New(t, chaintest.Config{Machine: chain.Config{KeepVersions: 1, CacheNodes: 1, CacheLeaves: 1}})
+	for i := range 100 {
+		c.Agency(fmt.Sprint("agency ", i))
+	}
+	all := func(during func()) (n int) {
+		if err := c.Machine.Iterate([]byte("d/"), func(_, _ []byte) bool {
+			if n++; n == 1 {
+				during()
+			}
+			return true
+		}); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	want := all(func() {})
+	got := all(func() {
+		for i := range 60 {
+			c.Agency(fmt.Sprint("later ", i))
+		}
+	})
+	if got != want {
+		t.Errorf("%d leaves of %d", got, want)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/cryptobyte"
@@ -154,6 +155,9 @@ func parseTime(s string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	if len(s) > 15 {
+		if strings.Trim(s[15:len(s)-1], "0123456789") != "" { // a duration may have other units
+			return time.Time{}, false
+		}
 		fraction, err := time.ParseDuration("0." + s[15:len(s)-1] + "s")
 		if err != nil {
 			return time.Time{}, false
