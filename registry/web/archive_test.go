@@ -334,7 +334,7 @@ func TestEntryOfThePast(t *testing.T) {
 			}
 		}
 	})
-	t.Run("C18 a node is asked for a group of entries, never for one", func(t *testing.T) {
+	t.Run("a node is asked for a group of entries, never for one", func(t *testing.T) {
 		q := light.Query{DID: p.press.did, Status: true, List: p.press.uri(0), Entry: entryA, At: t1}.Values()
 		if q.Get("entry") != "4096" {
 			t.Errorf("asked for %s", q.Get("entry"))
