@@ -108,8 +108,8 @@ type Checked struct {
 	KnownAt time.Time // that header's time: the fact was so, as known then
 }
 
-// A Resolver answers from Evidence that it has checked itself. at is the moment the fact is asked for;
-// the zero time asks for the latest state. Every answer, also ErrNotFound, is proven.
+// A Resolver answers from Evidence that it has checked itself. at is the moment the fact is asked for, as it stood then, but
+// for intervals, which are as known now; the zero time asks for the latest state. Every answer, also ErrNotFound, is proven.
 // Implementations: registry/light (online, cached) and evidence.Facts (a stapled or stored Evidence).
 type Resolver interface {
 	Key(ctx context.Context, did DID, id string, at time.Time) (Key, Checked, error)

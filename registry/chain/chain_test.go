@@ -141,7 +141,7 @@ func TestHistoryFromTheNewestState(t *testing.T) {
 	step(nil, &open)
 	step(&registry.SuspendBody{Type: vct, N: 1}, &suspended)
 	step(&registry.ResumeBody{Type: vct, N: 1}, &resumed)
-	step(&registry.EndBody{Type: vct, N: 1, Until: c.Now().Unix() + 3}, &ended)
+	step(&registry.EndBody{Type: vct, N: 1, Until: resumed.Unix() - 1}, &ended) // decided after the day that it names
 	for range 100 {
 		c.Block()
 	}
@@ -155,7 +155,8 @@ func TestHistoryFromTheNewestState(t *testing.T) {
 		{"before the chain", chaintest.Begin.Add(-time.Hour), registry.ErrNotFound, false},
 		{"while open", open, nil, false},
 		{"while suspended", suspended, nil, true},
-		{"resumed", resumed, nil, false},
+		{"resumed", resumed.Add(-2 * time.Second), nil, false},
+		{"between the end and the decision", resumed, registry.ErrNotFound, false},
 		{"after the end", c.Now(), registry.ErrNotFound, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

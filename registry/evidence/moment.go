@@ -67,7 +67,7 @@ func (f *Facts) AccreditationAt(did registry.DID, vct string, m Moment) (found r
 	}
 	some := false
 	for n := uint64(1); ; n++ {
-		a, err := f.accreditation(did, vct, n, known)
+		a, err := f.accreditation(did, vct, n, Moment{At: known, Known: known})
 		later, err := f.unlessLater(did, vct, n, err)
 		if later {
 			continue // not known then, n+1 may have been

@@ -120,8 +120,8 @@ func (f *Facts) checked(err error) registry.Checked {
 	return registry.Checked{}
 }
 
-// Accreditation implements registry.Resolver: the accreditation that covers that moment, as it stood then; one that is
-// not suspended before one that is. The zero time asks for the latest state of the one that covers the head's time, or
+// Accreditation implements registry.Resolver: the accreditation that covers that moment, as it stood then, but for its
+// interval: an end that was decided later counts from the day that it names. One that is not suspended goes before one that is. The zero time asks for the latest state of the one that covers the head's time, or
 // of the last one. ErrNotFound when none covers the moment and all of them are shown.
 func (f *Facts) Accreditation(_ context.Context, did registry.DID, vct string, at time.Time) (registry.Accreditation, registry.Checked, error) {
 	var found *registry.Accreditation
@@ -132,7 +132,7 @@ func (f *Facts) Accreditation(_ context.Context, did registry.DID, vct string, a
 	err := f.mine(did)
 	for n := uint64(1); err == nil && (found == nil || !found.InForce(moment)); n++ {
 		var a registry.Accreditation
-		a, err = f.accreditation(did, vct, n, at)
+		a, err = f.accreditation(did, vct, n, Moment{At: at})
 		if err != nil {
 			var later bool
 			if later, err = f.goesOn(did, vct, n, err); later {
@@ -164,17 +164,23 @@ func (f *Facts) goesOn(did registry.DID, vct string, n uint64, err error) (bool,
 	return false, err
 }
 
-func (f *Facts) accreditation(did registry.DID, vct string, n uint64, at time.Time) (registry.Accreditation, error) {
-	fact, _, err := factAt[registry.AccreditationFact](f, registry.AccreditationFamily(did, vct, n), at)
+// accreditation n as it stood at m.At, its interval as known at m.Known; zero: the latest.
+func (f *Facts) accreditation(did registry.DID, vct string, n uint64, m Moment) (registry.Accreditation, error) {
+	family := registry.AccreditationFamily(did, vct, n)
+	fact, _, err := factAt[registry.AccreditationFact](f, family, m.At)
 	if err != nil {
 		return registry.Accreditation{}, err
 	}
-	moment := at
+	known, _, err := factAt[registry.AccreditationFact](f, family, m.Known)
+	if err != nil {
+		return registry.Accreditation{}, err
+	}
+	moment := m.At
 	if moment.IsZero() {
 		moment = f.head.KnownAt
 	}
 	a := registry.Accreditation{
-		DID: did, Type: vct, LegalBasis: fact.Basis, StatusHost: fact.Host, From: seconds(fact.From), Until: seconds(fact.Until),
+		DID: did, Type: vct, LegalBasis: fact.Basis, StatusHost: fact.Host, From: seconds(known.From), Until: seconds(known.Until),
 		Suspended: fact.SuspendedAt(moment.Unix()), Operator: fact.Operator,
 	}
 	for i := range fact.Roots {
@@ -196,18 +202,23 @@ func seconds(s int64) time.Time {
 	return time.Unix(s, 0).UTC()
 }
 
-// Registration implements registry.Resolver: as it stood at that moment, if that lies in its interval. The zero time asks for the
-// latest state, at the head's time.
+// Registration implements registry.Resolver: as it stood at that moment, if that lies in its interval as known now. The zero time
+// asks for the latest state, at the head's time.
 func (f *Facts) Registration(_ context.Context, did registry.DID, purpose string, at time.Time) (registry.Registration, registry.Checked, error) {
 	err := f.mine(did)
-	var fact *registry.RegistrationFact
+	family := registry.RegistrationFamily(did, purpose)
+	var fact, known *registry.RegistrationFact
 	if err == nil {
-		fact, _, err = factAt[registry.RegistrationFact](f, registry.RegistrationFamily(did, purpose), at)
+		fact, _, err = factAt[registry.RegistrationFact](f, family, at)
+	}
+	if err == nil {
+		known, _, err = factAt[registry.RegistrationFact](f, family, time.Time{})
 	}
 	if err != nil {
 		return registry.Registration{}, f.checked(err), err
 	}
 	r := registrationOf(did, purpose, fact)
+	r.From, r.Until = seconds(known.From), seconds(known.Until)
 	moment := at
 	if at.IsZero() {
 		moment = f.head.KnownAt
