@@ -3,6 +3,7 @@ package httpd
 import (
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -47,8 +48,8 @@ const (
 	maxAddresses = 8192
 )
 
-// addressLimits is GCRA per address: the theoretical arrival time of each, in nanoseconds.
-type addressLimits struct {
+// AddressLimits is GCRA per address (IPv6: one /64): the theoretical arrival time of each, in nanoseconds.
+type AddressLimits struct {
 	interval, burst int64
 	shards          [limitShards]limitShard
 }
@@ -58,8 +59,9 @@ type limitShard struct {
 	at map[netip.Addr]int64
 }
 
-func newAddressLimits(rate float64, burst int) *addressLimits {
-	l := &addressLimits{interval: max(int64(float64(time.Second)/rate), 1)}
+// NewAddressLimits of so many events a second, and so many at once.
+func NewAddressLimits(rate float64, burst int) *AddressLimits {
+	l := &AddressLimits{interval: max(int64(float64(time.Second)/rate), 1)}
 	l.burst = l.interval * int64(burst)
 	for i := range l.shards {
 		l.shards[i].at = map[netip.Addr]int64{}
@@ -67,8 +69,8 @@ func newAddressLimits(rate float64, burst int) *addressLimits {
 	return l
 }
 
-// take returns 0, or how long the address has to wait.
-func (l *addressLimits) take(a netip.Addr, now time.Time) time.Duration {
+// Take books n events of an address, at most a burst, and returns 0; or, booking none, how long the address has to wait.
+func (l *AddressLimits) Take(a netip.Addr, n int, now time.Time) time.Duration {
 	if a.Is6() { // one subscriber has a /64 to choose from
 		a = netip.PrefixFrom(a, 64).Masked().Addr()
 	}
@@ -79,7 +81,7 @@ func (l *addressLimits) take(a netip.Addr, now time.Time) time.Duration {
 	defer s.mu.Unlock()
 	// Further ahead than a burst is only what a clock left that went back since: a used-up burst, no lock-out (K09).
 	at := min(max(s.at[a], t), t+l.burst)
-	next := at + l.interval
+	next := at + l.interval*int64(n)
 	if early := next - l.burst - t; early > 0 {
 		s.at[a] = at
 		return time.Duration(early)
@@ -105,4 +107,9 @@ func (s *limitShard) sweep(now int64) {
 		}
 		delete(s.at, a)
 	}
+}
+
+// RetryAfter is a duration as that header has it: whole seconds, rounded up (RFC 9110 10.2.3).
+func RetryAfter(d time.Duration) string {
+	return strconv.FormatInt(int64((d+time.Second-1)/time.Second), 10)
 }

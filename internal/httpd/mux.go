@@ -64,7 +64,7 @@ type Mux struct {
 	cfg      MuxConfig
 	std      *http.ServeMux
 	inFlight atomic.Int64
-	limits   *addressLimits
+	limits   *AddressLimits
 	boot     string // request ids: boot ‖ counter
 	requests atomic.Uint64
 	unknown  *routeMetrics
@@ -89,7 +89,7 @@ func NewMux(cfg MuxConfig) (*Mux, error) {
 	m := &Mux{cfg: cfg, std: http.NewServeMux(), boot: strings.ToLower(rand.Text()[:8]) + "-", cors: map[string]*preflight{}, wrong: map[string]*otherMethod{}}
 	m.unknown = cfg.Metrics.route(cfg.Name, "unmatched")
 	if cfg.PerIP > 0 {
-		m.limits = newAddressLimits(cfg.PerIP, cfg.Burst)
+		m.limits = NewAddressLimits(cfg.PerIP, cfg.Burst)
 	}
 	return m, nil
 }
@@ -218,8 +218,8 @@ func (m *Mux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if m.limits != nil {
-		if retry := m.limits.take(m.ClientIP(r), m.cfg.Now()); retry > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int((retry+time.Second-1)/time.Second)))
+		if retry := m.limits.Take(m.ClientIP(r), 1, m.cfg.Now()); retry > 0 {
+			w.Header().Set("Retry-After", RetryAfter(retry))
 			res.fromRoute = true
 			WriteProblem(res, errTooMany)
 			return

@@ -49,6 +49,7 @@ type StatusStore struct {
 	mu      sync.RWMutex
 	issuers map[registry.DID]*issuerLists
 	byURI   map[string]registry.DID
+	tokens  tokenMemory             // has a lock of its own
 	archive *archive                // nil: none
 	keeps   func(registry.DID) bool // whose lists are archived
 
@@ -439,17 +440,29 @@ func (s *StatusStore) load(l *issuerLists, uri, mediaType string, base bool) (St
 		StatusList: registry.StatusList{URI: uri, Record: records[at], Path: path, Index: uint64(at), Size: uint64(len(lists))},
 		Digest:     digest, NextUpdate: time.Unix(l.stored.NextUpdate, 0).UTC(), Sequence: l.stored.Sequence, Issuer: issuer,
 	}
+	t, err := s.token(issuer, digest)
+	out.Token, out.Gzip = t.plain, t.gzip
+	return out, err
+}
+
+func (s *StatusStore) token(issuer registry.DID, digest [32]byte) (token, error) {
+	if t, ok := s.tokens.get(digest); ok {
+		return t, nil
+	}
+	var t token
+	var err error
 	file := filepath.Join(s.dir, issuer.ID(), hex.EncodeToString(digest[:]))
-	if out.Token, err = os.ReadFile(file); err == nil {
-		out.Gzip, err = os.ReadFile(file + ".gz")
+	if t.plain, err = os.ReadFile(file); err == nil {
+		t.gzip, err = os.ReadFile(file + ".gz")
 	}
 	if err != nil {
-		return StoredList{}, fmt.Errorf("read status list: %w", err)
+		return token{}, fmt.Errorf("read status list: %w", err)
 	}
-	if sha256.Sum256(out.Token) != digest {
-		return StoredList{}, fmt.Errorf("status store: damaged list: %w", statuslist.ErrProof)
+	if sha256.Sum256(t.plain) != digest {
+		return token{}, fmt.Errorf("status store: damaged list: %w", statuslist.ErrProof)
 	}
-	return out, nil
+	s.tokens.put(digest, t)
+	return t, nil
 }
 
 // URIs of all lists, sorted.

@@ -32,6 +32,11 @@ func (s *Server) submit(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, r, light.ErrQuery)
 		return
 	}
+	if wait := s.submitters.Take(s.public.ClientIP(r), len(operations), s.cfg.Now()); wait > 0 {
+		w.Header().Set("Retry-After", httpd.RetryAfter(wait))
+		httpd.WriteProblem(w, httpd.NewProblem(http.StatusTooManyRequests, "too-many-operations", "this address has handed in too many"))
+		return
+	}
 	outcomes, err := s.submitOperations(r.Context(), operations)
 	if err != nil {
 		s.fail(w, r, err)

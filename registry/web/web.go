@@ -37,7 +37,10 @@ type Config struct {
 	// Validate is asked about the DID document that a create would make, before its operation is taken
 	// (internal/aries.ValidateDocument); nil: not asked.
 	Validate func(document []byte) error
-	Tokens   *httpd.Tokens // of the management API; nil refuses everybody
+	// PerAddress is how many operations a second one address may hand in, and ten times as many at once; default 200. The member
+	// whose node this is pays for them with its quota.
+	PerAddress float64
+	Tokens     *httpd.Tokens // of the management API; nil refuses everybody
 	// Metrics are shown on the management listener; nil: none.
 	Metrics *httpd.Metrics
 	Mux     httpd.MuxConfig
@@ -53,6 +56,7 @@ type Server struct {
 	statusHost *httpd.Mux
 	management *httpd.Mux
 	polls      atomic.Int64 // callers that wait for a header
+	submitters *httpd.AddressLimits
 }
 
 // New builds the handlers; nothing listens.
@@ -78,7 +82,13 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Mux.Log == nil {
 		cfg.Mux.Log = cfg.Logger
 	}
-	s := &Server{cfg: cfg, host: host}
+	if cfg.PerAddress == 0 {
+		cfg.PerAddress = 200
+	}
+	if cfg.PerAddress < light.MaxOperations/10 {
+		return nil, errors.New("registry/web: Config.PerAddress allows no full submission")
+	}
+	s := &Server{cfg: cfg, host: host, submitters: httpd.NewAddressLimits(cfg.PerAddress, int(10*cfg.PerAddress))}
 	for _, mux := range []**httpd.Mux{&s.public, &s.statusHost, &s.management} {
 		var err error
 		if *mux, err = httpd.NewMux(cfg.Mux); err != nil {
