@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net/http"
 	"os"
 	"time"
@@ -67,7 +66,7 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	public, err := withExplorer(eco.e.log, n, server.Public())
+	public, err := withExplorer(httpd.MuxConfig{Log: eco.e.log}, n, server.Public())
 	if err != nil {
 		return err
 	}
@@ -84,7 +83,7 @@ func (eco *ecosystem) startRegistry(ctx context.Context) error {
 }
 
 // withExplorer puts the pages for people beside the node's HTTP for programs, under one URL.
-func withExplorer(log *slog.Logger, n *node.Node, api http.Handler) (http.Handler, error) {
+func withExplorer(guard httpd.MuxConfig, n *node.Node, api http.Handler) (http.Handler, error) {
 	cfg, err := console.FromNode(n, n)
 	if err != nil {
 		return nil, err
@@ -93,7 +92,8 @@ func withExplorer(log *slog.Logger, n *node.Node, api http.Handler) (http.Handle
 	if err != nil {
 		return nil, err
 	}
-	pages, err := console.New(console.Config{Source: source, Mux: httpd.MuxConfig{Log: log, PerIP: 50, Burst: 200}, Log: log})
+	guard.PerIP, guard.Burst = 50, 200
+	pages, err := console.New(console.Config{Source: source, Mux: guard, Log: guard.Log})
 	if err != nil {
 		return nil, err
 	}

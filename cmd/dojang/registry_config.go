@@ -24,11 +24,12 @@ type nodeConfig struct {
 	Management string `yaml:"management"`
 	URL        string `yaml:"url"`
 
-	Origins          []string `yaml:"origins"`
-	RetainBlocks     uint64   `yaml:"retain_blocks"`
-	SnapshotBlocks   uint64   `yaml:"snapshot_blocks"`
-	DoubleSignBlocks int64    `yaml:"double_sign_blocks"`
-	Anchors          bool     `yaml:"anchors"`
+	Proxies          []netip.Prefix `yaml:"proxies"`
+	Origins          []string       `yaml:"origins"`
+	RetainBlocks     uint64         `yaml:"retain_blocks"`
+	SnapshotBlocks   uint64         `yaml:"snapshot_blocks"`
+	DoubleSignBlocks int64          `yaml:"double_sign_blocks"`
+	Anchors          bool           `yaml:"anchors"`
 }
 
 const nodeConfigText = `# A node of the registry chain. Written by "dojang registry init"; changes count at the next start.
@@ -48,6 +49,9 @@ management: %q
 # Under which URL others reach "public": https, or http on a loopback address.
 url: %q
 
+# Addresses of the TLS proxies before "public" and "status", as prefixes ("10.0.0.7/32"): whom they name in X-Forwarded-For is
+# who asks. Without them all who come through a proxy share the limits of one address.
+proxies: []
 # http origins on loopback that status lists may be fetched from without TLS (development).
 origins: []
 # How many of the newest blocks to keep; 0: all of them. Facts and the headers that date them are never dropped.

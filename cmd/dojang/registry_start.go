@@ -146,12 +146,13 @@ func (d *daemon) face(home nodeHome, statusURL string) error {
 	if err := writeFile(home.path("management.token"), []byte(token)); err != nil {
 		return err
 	}
+	guard := httpd.MuxConfig{Name: "registry", Log: d.log, Metrics: d.metrics, TrustedProxies: d.config.Proxies}
 	d.web, err = web.New(web.Config{Node: d.node, StatusURL: statusURL, Validate: aries.ValidateDocument, Tokens: tokens,
-		Metrics: d.metrics, Mux: httpd.MuxConfig{Name: "registry", Log: d.log, Metrics: d.metrics}, Logger: d.log})
+		Metrics: d.metrics, Mux: guard, Logger: d.log})
 	if err != nil {
 		return err
 	}
-	d.public, err = withExplorer(d.log, d.node, d.web.Public())
+	d.public, err = withExplorer(httpd.MuxConfig{Log: d.log, TrustedProxies: d.config.Proxies}, d.node, d.web.Public())
 	return err
 }
 
