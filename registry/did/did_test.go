@@ -266,7 +266,9 @@ func TestHistoryIsAChain(t *testing.T) {
 			if at != len(heads)-1 || now.Seq != fact.Seq+1 || now.Head != hash.Digest() || seen[now.Head] {
 				t.Fatalf("a gap or a fork: %+v on %+v", now, fact)
 			}
-			if fact.Deactivated != 0 || (fact.Frozen != 0 && op.Body.Kind() != registry.KindRecover) {
+			declared := op.Body.Kind() == registry.KindKeyCompromise && s.members
+			if (fact.Deactivated != 0 && !declared) || now.Deactivated < fact.Deactivated || (now.Deactivated != 0 && len(now.Keys) != 0) ||
+				(fact.Frozen != 0 && op.Body.Kind() != registry.KindRecover) {
 				t.Fatal("the history went on after its end")
 			}
 			if !authorised(fact, op.Body, s) {
